@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/dispatch.h"
+
+#include <string.h>
+
+#include "keyd/gate/call.h"
+#include "keyd/gate/keys.h"
+#include "keyd/gate/queue.h"
+#include "keyd/process/log.h"
+#include "proto/base/clock.h"
+#include "proto/base/mem.h"
+
+#define BUDGET_US            1000
+#define STRIKES_MAX          2
+#define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
+#define LEARN                8      /* a new measurement counts for one in eight */
+
+static bool has_signers(const struct gate *g)
+{
+    return g->self == PROC_GATE_SIGNING;
+}
+
+static uint32_t servers_up(const struct gate *g)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < g->link_count; i++)
+        n += g->links[i].chan.fd >= 0;
+    return n;
+}
+
+size_t dispatch_at_servers(const struct gate *g)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->link_count; i++)
+        n += g->links[i].calls.count;
+    return n;
+}
+
+/* ------------------------------------------------------------------------------------- admission
+ */
+
+bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
+{
+    uint32_t servers = servers_up(g);
+
+    if (g->draining) {
+        err_set(err, ERR_UNAVAILABLE, "keyd is shutting down");
+        return err_retry(err, 1000);
+    }
+    if (g->queue.count >= g->limits.queue) {
+        err_set(err, ERR_BUSY, "%u calls wait, and no more may", g->limits.queue);
+        err_hint(err, "raise [limits] queue, or add signers");
+        return err_retry(err, (uint32_t)(g->queue.cost_us / 1000 / (servers ? servers : 1)) + 1);
+    }
+    /* Without a server nobody knows how long: it may wait for one until its deadline. */
+    if (!servers)
+        return true;
+    uint64_t wait = g->queue.cost_us / servers + call->cost_us;
+    if (call->received + wait <= call->deadline)
+        return true;
+    err_set(err, ERR_BUSY, "about %llu ms of work wait, the deadline is %llu ms",
+            (unsigned long long)wait / 1000,
+            (unsigned long long)(call->deadline - call->received) / 1000);
+    return err_retry(err, (uint32_t)(wait / 1000) + 1);
+}
+
+void dispatch_enqueue(struct gate *g, struct call *call)
+{
+    queue_push(&g->queue, call);
+}
+
+/* ------------------------------------------------------------------------------------ handing over
+ */
+
+static void put_call(struct link *l, const struct call *call)
+{
+    const Keyd__V1__Sign *sign = call->request->sign;
+    struct chan *c = &l->chan;
+
+    if (c->peer == PROC_SIGNER) {
+        chan_put(c, MSG_SIGN);
+        put_u64(c, call->handle);
+        put_raw(c, sign->key_id.data, KEY_ID_LEN);
+        put_u32(c, sign->scheme);
+        put_bytes(c, sign->message.data, sign->message.len);
+    } else {
+        uint64_t now = clock_us();
+
+        chan_put(c, MSG_REQUEST);
+        put_u64(c, call->handle);
+        put_u32(c, call->principal->role);
+        put_u32(c, call->principal->uid);
+        put_u32(c, now < call->deadline ? (uint32_t)((call->deadline - now) / 1000) : 0);
+        put_bytes(c, call->raw, call->raw_len);
+    }
+    chan_end(c);
+}
+
+static void hand_over(struct link *l, struct call *call)
+{
+    if (l->calls.count == 0)
+        l->head_since = clock_us();
+    put_call(l, call);
+    call_append(&l->calls, call);
+    l->cost_us += call->cost_us;
+}
+
+/* The server with the least to do, if it has room for another call. */
+static struct link *choose(struct gate *g)
+{
+    struct link *best = NULL;
+
+    for (size_t i = 0; i < g->link_count; i++) {
+        struct link *l = &g->links[i];
+
+        if (l->chan.fd >= 0 && !l->overdue && (!best || l->cost_us < best->cost_us))
+            best = l;
+    }
+    return best && (best->calls.count == 0 || best->cost_us < BUDGET_US) ? best : NULL;
+}
+
+static void fill_links(struct gate *g)
+{
+    struct link *l;
+
+    while (g->queue.count > 0 && (l = choose(g)) != NULL)
+        hand_over(l, queue_pop(&g->queue));
+}
+
+/* --------------------------------------------------------------------------------- a server is
+ * gone */
+
+static void refuse_struck(struct gate *g, struct call *call)
+{
+    struct err err;
+
+    err_set(&err, ERR_INTERNAL, "%u %ss in turn died or overstayed with this call", call->strikes,
+            has_signers(g) ? "signer" : "custodian");
+    err_hint(&err, "keydctl status and the log say why");
+    call_fail(g, call, &err);
+}
+
+/* A management verb may have been done or not: it is not begun a second time. */
+static void refuse_cut_off(struct gate *g, struct call *call)
+{
+    struct err err;
+
+    err_set(&err, ERR_UNAVAILABLE, "the custodian ended while it worked on this");
+    err_hint(&err, "look before you repeat it: it may have been done");
+    call_fail(g, call, &err);
+}
+
+static void give_back(struct gate *g, struct call *call)
+{
+    call_take_out(call);
+    if (!call->conn)
+        call_free(g, call);
+    else if (!has_signers(g))
+        refuse_cut_off(g, call);
+    else if (call->strikes >= STRIKES_MAX)
+        refuse_struck(g, call);
+    else {
+        g->counters.retried_total++;
+        queue_push_back(&g->queue, call);
+    }
+}
+
+/* Last to first, so that the head of the queue has them in their old order. */
+static void lose_link(struct gate *g, struct link *l)
+{
+    if (l->calls.first)
+        l->calls.first->strikes++;
+    while (l->calls.last)
+        give_back(g, l->calls.last);
+    if (l->event)
+        event_free(l->event);
+    chan_close(&l->chan);
+    *l = (struct link){.chan = l->chan};
+}
+
+/* ---------------------------------------------------------------------------------------- answers
+ */
+
+static void learn(struct gate *g, const struct call *call, uint32_t us)
+{
+    uint32_t *cost = &g->cost_us[call->key->type];
+
+    *cost = (*cost * (LEARN - 1) + us) / LEARN;
+    if (*cost == 0)
+        *cost = 1;
+}
+
+static void on_signed(struct gate *g, struct call *call, const uint8_t *sig, size_t len)
+{
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__SignReply reply = KEYD__V1__SIGN_REPLY__INIT;
+
+    reply.signature = (ProtobufCBinaryData){.len = len, .data = (uint8_t *)sig};
+    answer.body_case = KEYD__V1__ENVELOPE__BODY_SIGN_REPLY;
+    answer.sign_reply = &reply;
+    g->counters.signed_total++;
+    call_answer(g, call, &answer);
+}
+
+/* The call that an answer is for; it leaves the server's list. NULL: the server made it up. */
+static struct call *answered(struct gate *g, struct link *l, uint64_t handle)
+{
+    struct call *call = call_find(g, handle);
+
+    if (!call || call->list != &l->calls)
+        msg_fatal(&l->chan, "an answer to a question that it was not asked");
+    call_take_out(call);
+    l->cost_us -= call->cost_us;
+    l->head_since = clock_us();
+    return call;
+}
+
+static void on_signer_msg(struct gate *g, struct link *l, struct msg *m)
+{
+    struct call *call = answered(g, l, rd_u64(&m->body));
+    uint32_t us = rd_u32(&m->body);
+    struct err err;
+    size_t len;
+
+    if (m->type == MSG_SIGNED) {
+        const uint8_t *sig = msg_get_bytes(m, &len);
+
+        msg_end(m, &l->chan);
+        learn(g, call, us);
+        on_signed(g, call, sig, len);
+    } else {
+        msg_get_err(m, &err);
+        msg_end(m, &l->chan);
+        call_fail(g, call, &err);
+    }
+}
+
+static void on_custodian_msg(struct gate *g, struct link *l, struct msg *m)
+{
+    struct call *call = answered(g, l, rd_u64(&m->body));
+    size_t len;
+    const uint8_t *packed = msg_get_bytes(m, &len);
+
+    msg_end(m, &l->chan);
+    call_answer_packed(g, call, packed, len);
+}
+
+static void on_link(evutil_socket_t fd, short what, void *arg);
+
+static void read_link(struct gate *g, struct link *l)
+{
+    struct msg m;
+    struct err err;
+    enum chan_state state = chan_read(&l->chan, &err);
+
+    while (chan_next(&l->chan, &m)) {
+        if (m.type == MSG_KEY)
+            keys_on_change(g, &l->chan, &m);
+        else if (m.type == MSG_ANSWER)
+            on_custodian_msg(g, l, &m);
+        else
+            on_signer_msg(g, l, &m);
+    }
+    if (state != CHAN_OPEN)
+        lose_link(g, l);
+}
+
+static void on_link(evutil_socket_t fd, short what, void *arg)
+{
+    struct gate *g = arg;
+
+    (void)what;
+    for (size_t i = 0; i < g->link_count; i++) {
+        if (g->links[i].chan.fd == fd) {
+            read_link(g, &g->links[i]);
+            return;
+        }
+    }
+}
+
+bool dispatch_connect(struct gate *g, uint32_t index, uint32_t generation, int fd, struct err *err)
+{
+    if (index >= LINKS_MAX)
+        return err_set(err, ERR_INTERNAL, "signer %u is beyond %d", index, LINKS_MAX);
+    struct link *l = &g->links[index];
+    if (l->chan.fd >= 0)
+        lose_link(g, l);
+    TRY(chan_open(&l->chan, fd, g->self, has_signers(g) ? PROC_SIGNER : PROC_CUSTODIAN, index,
+                  generation, err));
+    l->event = event_new(g->base, fd, EV_READ | EV_PERSIST, on_link, g);
+    if (!l->event || event_add(l->event, NULL) != 0)
+        return err_set(err, ERR_INTERNAL, "no event for a new server");
+    if (index >= g->link_count)
+        g->link_count = index + 1;
+    return true;
+}
+
+static void flush_links(struct gate *g)
+{
+    for (size_t i = 0; i < g->link_count; i++) {
+        struct link *l = &g->links[i];
+
+        if (l->chan.fd >= 0 && chan_pending(&l->chan) && !chan_flush(&l->chan))
+            lose_link(g, l);
+    }
+}
+
+void dispatch_pump(struct gate *g)
+{
+    fill_links(g);
+    flush_links(g);
+}
+
+/* ------------------------------------------------------------------------------------------- time
+ */
+
+static void expire_waiting(struct gate *g, uint64_t now)
+{
+    for (struct principal *p = g->queue.principals; p; p = p->next) {
+        for (struct call *call = p->waiting.first, *next; call; call = next) {
+            next = call->next;
+            if (now < call->deadline)
+                continue;
+            queue_remove(&g->queue, call);
+            call_expire(g, call);
+            call_free(g, call);
+        }
+    }
+}
+
+static void expire_at(struct gate *g, struct link *l, uint64_t now)
+{
+    for (struct call *call = l->calls.first; call; call = call->next) {
+        if (call->conn && now >= call->deadline)
+            call_expire(g, call);
+    }
+}
+
+static void check_overdue(struct gate *g, struct link *l, uint64_t now)
+{
+    uint64_t patience =
+        1000ull * (has_signers(g) ? g->limits.signer_timeout_ms : CUSTODIAN_TIMEOUT_MS);
+
+    if (!l->calls.count || l->overdue || now - l->head_since < patience)
+        return;
+    chan_put(g->parent, MSG_OVERDUE);
+    put_u8(g->parent, (uint8_t)l->chan.peer);
+    put_u32(g->parent, l->chan.index);
+    put_u32(g->parent, l->chan.generation);
+    chan_end(g->parent);
+    if (has_signers(g))
+        lose_link(g, l); /* its calls go to another at once */
+    else
+        l->overdue = true;
+}
+
+void dispatch_check_time(struct gate *g)
+{
+    uint64_t now = clock_us();
+
+    expire_waiting(g, now);
+    for (size_t i = 0; i < g->link_count; i++) {
+        expire_at(g, &g->links[i], now);
+        check_overdue(g, &g->links[i], now);
+    }
+}

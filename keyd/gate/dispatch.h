@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dispatch: from the queue to the servers (signers, or the custodian) and back.
+ *
+ * A server holds about a millisecond of estimated work, at least one call: so none waits for work,
+ * and nothing stands behind slow RSA at a server while another is free. Estimates are learnt from
+ * what signers report. A server that dies or overstays gives its calls back to the head of the
+ * queue; a call that two servers failed with is refused, lest one bad call kills them all.
+ */
+#ifndef KEYD_GATE_DISPATCH_H
+#define KEYD_GATE_DISPATCH_H
+
+#include "keyd/gate/state.h"
+
+/* Refuses with BUSY what the queue has no room for, or what cannot be done within its deadline. */
+bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err) MUST_USE;
+
+/* Puts an admitted call in the queue. */
+void dispatch_enqueue(struct gate *g, struct call *call);
+
+/* Hands over what the servers have room for, and sends it. */
+void dispatch_pump(struct gate *g);
+
+/* A new channel to a server: it replaces the one before. The descriptor is taken. */
+bool dispatch_connect(struct gate *g, uint32_t index, uint32_t generation, int fd,
+                      struct err *err) MUST_USE;
+
+/* Answers what is past its deadline, reports servers that overstay. Called by the tick. */
+void dispatch_check_time(struct gate *g);
+
+/* Calls at servers now. */
+size_t dispatch_at_servers(const struct gate *g);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/gate.h"
+
+#include <event2/event.h>
+#include <unistd.h>
+
+#include "keyd/gate/call.h"
+#include "keyd/gate/conn.h"
+#include "keyd/gate/dispatch.h"
+#include "keyd/gate/keys.h"
+#include "keyd/gate/state.h"
+#include "keyd/gate/status.h"
+#include "keyd/process/log.h"
+#include "keyd/process/sandbox.h"
+#include "proto/base/mem.h"
+
+#define TICK_US 10000 /* while calls are open: deadlines are kept to this */
+
+/* First guesses, in microseconds; what signers report replaces them soon. */
+static const uint32_t first_costs[KEY_TYPE_COUNT] = {
+    [KEY_TYPE_RSA_2048] = 700, [KEY_TYPE_RSA_3072] = 2000, [KEY_TYPE_RSA_4096] = 4500,
+    [KEY_TYPE_EC_P256] = 60,   [KEY_TYPE_EC_P384] = 900,   [KEY_TYPE_ED25519] = 100,
+};
+
+/* ------------------------------------------------------------------------------ what the parent
+ * says */
+
+static void get_limits(struct gate *g, struct msg *m)
+{
+    g->limits.connections = rd_u32(&m->body);
+    g->limits.in_flight = rd_u32(&m->body);
+    g->limits.queue = rd_u32(&m->body);
+    g->limits.buffers_mib = rd_u32(&m->body);
+    g->limits.default_deadline_ms = rd_u32(&m->body);
+    g->limits.max_deadline_ms = rd_u32(&m->body);
+    g->limits.signer_timeout_ms = rd_u32(&m->body);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    conn_accept(arg, fd);
+}
+
+static void fail_start(struct gate *g, const struct err *err)
+{
+    chan_put(g->parent, MSG_FAILED);
+    put_err(g->parent, err);
+    chan_end(g->parent);
+    _exit(chan_flush(g->parent) ? 1 : 2);
+}
+
+/* No file by path, no call but those of its row: everything that it needs is open. */
+static bool confine(bool landlock_optional, struct err *err)
+{
+    const struct sandbox_files nothing = {0};
+    bool confined;
+
+    TRY(sandbox_files(&nothing, landlock_optional, &confined, err));
+    return sandbox_syscalls(SANDBOX_GATE, err);
+}
+
+static void on_start(struct gate *g, struct msg *m)
+{
+    bool landlock_optional = rd_u8(&m->body) != 0;
+    struct err err;
+
+    get_limits(g, m);
+    int listener = msg_take_fd(m);
+    msg_end(m, g->parent);
+    g->accept_event = event_new(g->base, listener, EV_READ | EV_PERSIST, on_accept, g);
+    if (!g->accept_event || event_add(g->accept_event, NULL) != 0) {
+        err_set(&err, ERR_INTERNAL, "no event for the listening socket");
+        fail_start(g, &err);
+    }
+    if (!confine(landlock_optional, &err))
+        fail_start(g, &err);
+    chan_put(g->parent, MSG_READY);
+    chan_end(g->parent);
+}
+
+static void drop_custodian(struct gate *g)
+{
+    if (g->custodian_event)
+        event_free(g->custodian_event);
+    g->custodian_event = NULL;
+    chan_close(&g->custodian);
+}
+
+static void on_custodian(evutil_socket_t fd, short what, void *arg)
+{
+    struct gate *g = arg;
+    struct msg m;
+    struct err err;
+    enum chan_state state = chan_read(&g->custodian, &err);
+
+    (void)fd, (void)what;
+    while (chan_next(&g->custodian, &m))
+        keys_on_change(g, &g->custodian, &m);
+    if (state != CHAN_OPEN || !chan_flush(&g->custodian))
+        drop_custodian(g);
+}
+
+static bool connect_custodian(struct gate *g, uint32_t generation, int fd, struct err *err)
+{
+    drop_custodian(g);
+    TRY(chan_open(&g->custodian, fd, g->self, PROC_CUSTODIAN, 0, generation, err));
+    g->custodian_event = event_new(g->base, fd, EV_READ | EV_PERSIST, on_custodian, g);
+    if (!g->custodian_event || event_add(g->custodian_event, NULL) != 0)
+        return err_set(err, ERR_INTERNAL, "no event for the custodian");
+    return true;
+}
+
+static void on_peer(struct gate *g, struct msg *m)
+{
+    enum proc peer = (enum proc)rd_u8(&m->body);
+    uint32_t index = rd_u32(&m->body), generation = rd_u32(&m->body);
+    int fd = msg_take_fd(m);
+    struct err err;
+    char line[600];
+    bool ok;
+
+    msg_end(m, g->parent);
+    if (g->self == PROC_GATE_SIGNING && peer == PROC_CUSTODIAN)
+        ok = connect_custodian(g, generation, fd, &err);
+    else
+        ok = dispatch_connect(g, index, generation, fd, &err);
+    if (!ok) {
+        log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
+        close(fd);
+    }
+}
+
+static void on_status(struct gate *g, struct msg *m)
+{
+    uint64_t ask = rd_u64(&m->body);
+
+    msg_end(m, g->parent);
+    status_report(g, ask);
+}
+
+static void on_drain(struct gate *g, struct msg *m)
+{
+    msg_end(m, g->parent);
+    event_del(g->accept_event);
+    g->draining = true;
+}
+
+static void on_parent_msg(struct gate *g, struct msg *m)
+{
+    switch (m->type) {
+    case MSG_START:
+        on_start(g, m);
+        return;
+    case MSG_TABLE:
+        keys_on_table(g, m);
+        return;
+    case MSG_PEER:
+        on_peer(g, m);
+        return;
+    case MSG_RELOAD:
+        get_limits(g, m);
+        msg_end(m, g->parent);
+        return;
+    case MSG_DRAIN:
+        on_drain(g, m);
+        return;
+    case MSG_STATUS_ASK:
+        on_status(g, m);
+        return;
+    case MSG_PROCESSES:
+        status_on_processes(g, m);
+        return;
+    case MSG_STATS:
+        status_on_stats(g, m);
+        return;
+    default:
+        msg_fatal(g->parent, "a message that no gate knows");
+    }
+}
+
+static void on_parent(evutil_socket_t fd, short what, void *arg)
+{
+    struct gate *g = arg;
+    struct msg m;
+    struct err err;
+    enum chan_state state = chan_read(g->parent, &err);
+
+    (void)fd, (void)what;
+    while (chan_next(g->parent, &m))
+        on_parent_msg(g, &m);
+    if (state != CHAN_OPEN)
+        _exit(0); /* nobody is left to serve for */
+}
+
+/* -------------------------------------------------------------------------------------------- loop
+ */
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct gate *g = arg;
+
+    (void)fd, (void)what;
+    g->ticking = false;
+    dispatch_check_time(g);
+    status_check_time(g);
+}
+
+/* The tick runs only while calls are open. */
+static void set_tick(struct gate *g)
+{
+    static const struct timeval period = {0, TICK_US};
+
+    if (g->open_calls == 0 || g->ticking)
+        return;
+    event_add(g->tick, &period);
+    g->ticking = true;
+}
+
+static bool drained(const struct gate *g)
+{
+    return g->draining && g->open_calls == 0;
+}
+
+/* After each batch of events: what they made ready goes out together. */
+static void after_events(struct gate *g)
+{
+    conn_flush_dirty(g);
+    dispatch_pump(g);
+    conn_flush_dirty(g); /* what the pump gave up */
+    set_tick(g);
+    if (!chan_flush(g->parent))
+        _exit(0);
+}
+
+static bool set_up(struct gate *g, struct chan *parent)
+{
+    g->self = parent->self;
+    g->socket = g->self == PROC_GATE_SIGNING ? SOCKET_SIGNING : SOCKET_CONTROL;
+    g->role = g->self == PROC_GATE_SIGNING ? ROLE_FRONTEND : ROLE_OPERATOR;
+    g->parent = parent;
+    g->custodian.fd = -1;
+    for (size_t i = 0; i < LINKS_MAX; i++)
+        g->links[i].chan.fd = -1;
+    for (size_t i = 0; i < KEY_TYPE_COUNT; i++)
+        g->cost_us[i] = first_costs[i];
+    g->base = event_base_new();
+    if (!g->base)
+        return false;
+    g->parent_event = event_new(g->base, parent->fd, EV_READ | EV_PERSIST, on_parent, g);
+    g->tick = event_new(g->base, -1, 0, on_tick, g);
+    return g->parent_event && g->tick && event_add(g->parent_event, NULL) == 0;
+}
+
+int gate_main(struct chan *parent)
+{
+    struct gate *g = mem_new(sizeof(*g));
+
+    if (!g || !set_up(g, parent)) {
+        log_line(LOG_LEVEL_ERROR, "the event loop cannot be set up");
+        return 1;
+    }
+    while (!drained(g)) {
+        if (event_base_loop(g->base, EVLOOP_ONCE) < 0)
+            return 1;
+        after_events(g);
+    }
+    conn_flush_dirty(g);
+    conn_close_all(g);
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/keys.h"
+
+#include <unistd.h>
+
+#include "keyd/process/log.h"
+
+#define RETRY_START_MS 200
+
+_Static_assert(TABLE_ID_LEN == KEY_ID_LEN && TABLE_SPKI_MAX == SPKI_MAX_LEN, "one size of keys");
+
+void keys_on_table(struct gate *g, struct msg *m)
+{
+    struct err err;
+    char line[600];
+
+    (void)rd_u64(&m->body); /* the file holds the version too */
+    int fd = msg_take_fd(m);
+    msg_end(m, g->parent);
+    if (table_from_fd(&g->table, fd, &err))
+        g->has_table = true;
+    else
+        log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
+    close(fd);
+}
+
+void keys_on_change(struct gate *g, struct chan *c, struct msg *m)
+{
+    struct table_key key;
+    struct err err = {0};
+    uint64_t version = rd_u64(&m->body);
+
+    table_get_msg(m, &key);
+    msg_end(m, c);
+    if (!table_put(&g->table, &key))
+        err_set(&err, ERR_INTERNAL, "no memory for another key");
+    chan_put(c, MSG_KEY_DONE);
+    put_u64(c, version);
+    put_raw(c, key.id, sizeof(key.id));
+    put_err(c, &err);
+    chan_end(c);
+}
+
+const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
+                                  struct err *err)
+{
+    char hex[KEY_ID_HEX_LEN + 1];
+
+    if (id->len != KEY_ID_LEN) {
+        err_set(err, ERR_BAD_REQUEST, "a key id of %zu bytes; it has %d", id->len, KEY_ID_LEN);
+        err_hint(err, "it is the SHA-256 over the DER SubjectPublicKeyInfo");
+        return NULL;
+    }
+    if (!g->has_table) {
+        err_set(err, ERR_UNAVAILABLE, "keyd is starting and does not know its keys yet");
+        err_retry(err, RETRY_START_MS);
+        return NULL;
+    }
+    const struct table_key *key = table_find(&g->table, id->data);
+    if (!key) {
+        err_set(err, ERR_NOT_FOUND, "no key has the id %.16s...",
+                hex_encode(id->data, KEY_ID_LEN, hex));
+        err_hint(err, "keydctl keys-list shows the keys there are");
+    }
+    return key;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keys: the gate's view of the keys: the whole table from the parent, changes from the custodian.
+ */
+#ifndef KEYD_GATE_KEYS_H
+#define KEYD_GATE_KEYS_H
+
+#include "keyd/gate/state.h"
+
+/* Takes MSG_TABLE in. */
+void keys_on_table(struct gate *g, struct msg *m);
+
+/* Takes MSG_KEY in, which came from c, and confirms it there: true here from now on. */
+void keys_on_change(struct gate *g, struct chan *c, struct msg *m);
+
+/* The key with that id. NULL with an error: not an id, not known yet, no such key. */
+const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
+                                  struct err *err);
+
+#endif

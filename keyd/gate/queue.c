@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/queue.h"
+
+#include "keyd/gate/call.h"
+#include "proto/base/mem.h"
+
+struct principal *queue_principal(struct queue *q, enum role role, uint32_t uid)
+{
+    for (struct principal *p = q->principals; p; p = p->next) {
+        if (p->role == role && p->uid == uid)
+            return p;
+    }
+    struct principal *p = mem_new(sizeof(*p));
+    if (!p)
+        return NULL;
+    *p = (struct principal){.role = role, .uid = uid, .next = q->principals};
+    q->principals = p;
+    return p;
+}
+
+/* The ring is circular, and its last one is known: behind it is the place of a newcomer, and its
+ * ring_next is served next. */
+static void enter_ring(struct queue *q, struct principal *p)
+{
+    if (p->ring_next)
+        return;
+    if (q->ring_last) {
+        p->ring_next = q->ring_last->ring_next;
+        q->ring_last->ring_next = p;
+    } else {
+        p->ring_next = p;
+    }
+    q->ring_last = p;
+}
+
+static void leave_ring(struct queue *q, struct principal *p)
+{
+    struct principal *before = q->ring_last;
+
+    while (before->ring_next != p)
+        before = before->ring_next;
+    before->ring_next = p->ring_next;
+    if (q->ring_last == p)
+        q->ring_last = before == p ? NULL : before;
+    p->ring_next = NULL;
+}
+
+static void count_in(struct queue *q, struct call *call)
+{
+    q->count++;
+    q->cost_us += call->cost_us;
+    enter_ring(q, call->principal);
+}
+
+void queue_push(struct queue *q, struct call *call)
+{
+    call_append(&call->principal->waiting, call);
+    count_in(q, call);
+}
+
+void queue_push_back(struct queue *q, struct call *call)
+{
+    call_prepend(&call->principal->waiting, call);
+    count_in(q, call);
+}
+
+void queue_remove(struct queue *q, struct call *call)
+{
+    call_take_out(call);
+    q->count--;
+    q->cost_us -= call->cost_us;
+    if (call->principal->waiting.count == 0)
+        leave_ring(q, call->principal);
+}
+
+struct call *queue_pop(struct queue *q)
+{
+    if (!q->ring_last)
+        return NULL;
+    struct principal *p = q->ring_last->ring_next;
+    struct call *call = p->waiting.first;
+    q->ring_last = p; /* the one behind p is next, if p stays */
+    queue_remove(q, call);
+    return call;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue: calls that wait for a signer or the custodian: first in first out for each principal, and
+ * the principals in turn, so that one that floods delays itself.
+ */
+#ifndef KEYD_GATE_QUEUE_H
+#define KEYD_GATE_QUEUE_H
+
+#include "keyd/gate/state.h"
+
+/* The principal with this role and uid; made if there is none yet (NULL without memory). */
+struct principal *queue_principal(struct queue *q, enum role role, uint32_t uid);
+
+/* Puts a call at the end of its principal's line. */
+void queue_push(struct queue *q, struct call *call);
+
+/* Puts a call back at the head of its principal's line: its server died. */
+void queue_push_back(struct queue *q, struct call *call);
+
+/* Takes the next call; NULL when none waits. */
+struct call *queue_pop(struct queue *q);
+
+/* Takes one particular call out, to be answered by the caller. */
+void queue_remove(struct queue *q, struct call *call);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/request.h"
+
+#include <string.h>
+
+#include "keyd/gate/call.h"
+#include "keyd/gate/conn.h"
+#include "keyd/gate/dispatch.h"
+#include "keyd/gate/keys.h"
+#include "keyd/gate/status.h"
+#include "proto/base/clock.h"
+
+#define CUSTODIAN_COST_US 1000 /* of a management verb, for the estimate of waiting */
+
+/* ----------------------------------------------------------------------------- served by the gate
+ */
+
+static void serve_hello(struct gate *g, struct call *call)
+{
+    const Keyd__V1__Hello *hello = call->request->hello;
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__HelloReply reply = KEYD__V1__HELLO_REPLY__INIT;
+    struct err err;
+
+    if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION) {
+        err_set(&err, ERR_UNSUPPORTED, "the client speaks versions %u to %u of keyd.v1, keyd %d",
+                hello->version_min, hello->version_max, PROTOCOL_VERSION);
+        err_hint(&err, "update the older of the two");
+        call_fail(g, call, &err);
+        return;
+    }
+    conn_greet(call->conn);
+    reply.version = PROTOCOL_VERSION;
+    reply.server = (char *)"keyd " KEYD_VERSION;
+    reply.max_frame = g->socket == SOCKET_SIGNING ? FRAME_CAP_SIGNING : FRAME_CAP_CONTROL;
+    reply.max_in_flight = g->limits.in_flight;
+    reply.default_deadline_ms = g->limits.default_deadline_ms;
+    reply.max_deadline_ms = g->limits.max_deadline_ms;
+    answer.body_case = KEYD__V1__ENVELOPE__BODY_HELLO_REPLY;
+    answer.hello_reply = &reply;
+    call_answer(g, call, &answer);
+}
+
+static void serve_ping(struct gate *g, struct call *call)
+{
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__PingReply reply = KEYD__V1__PING_REPLY__INIT;
+
+    answer.body_case = KEYD__V1__ENVELOPE__BODY_PING_REPLY;
+    answer.ping_reply = &reply;
+    call_answer(g, call, &answer);
+}
+
+static void serve_get_public_key(struct gate *g, struct call *call)
+{
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__GetPublicKeyReply reply = KEYD__V1__GET_PUBLIC_KEY_REPLY__INIT;
+    struct err err;
+    const struct table_key *key = keys_find(g, &call->request->get_public_key->key_id, &err);
+
+    if (!key) {
+        call_fail(g, call, &err);
+        return;
+    }
+    reply.spki = (ProtobufCBinaryData){.len = key->spki_len, .data = (uint8_t *)key->spki};
+    reply.purposes = key->purposes;
+    answer.body_case = KEYD__V1__ENVELOPE__BODY_GET_PUBLIC_KEY_REPLY;
+    answer.get_public_key_reply = &reply;
+    call_answer(g, call, &answer);
+}
+
+static void serve_here(struct gate *g, struct call *call)
+{
+    switch (call->verb->body) {
+    case KEYD__V1__ENVELOPE__BODY_HELLO:
+        serve_hello(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_PING:
+        serve_ping(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_GET_PUBLIC_KEY:
+        serve_get_public_key(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_STATUS:
+        status_ask(g, call);
+        return;
+    default:
+        call_fail(g, call,
+                  &(struct err){.code = ERR_INTERNAL, .text = "the gate does not serve this"});
+    }
+}
+
+/* ----------------------------------------------------------------------------------- passed on */
+
+/* What can be refused here costs the signers nothing. */
+static bool check_sign(struct gate *g, struct call *call, struct err *err)
+{
+    const Keyd__V1__Sign *sign = call->request->sign;
+    const struct table_key *key = keys_find(g, &sign->key_id, err);
+
+    if (!key)
+        return false;
+    call->key = key;
+    if (!scheme_by_code(sign->scheme))
+        return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
+                       sign->scheme);
+    if (key->state != KEY_ENABLED) {
+        err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+        return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+    }
+    call->cost_us = g->cost_us[key->type];
+    return true;
+}
+
+static bool keep_raw(struct call *call, const uint8_t *payload, size_t len, struct err *err)
+{
+    call->raw = arena_dup(&call->arena, payload, len);
+    call->raw_len = len;
+    call->cost_us = CUSTODIAN_COST_US;
+    return call->raw || err_set(err, ERR_TOO_LARGE, "no memory for a request of %zu bytes", len);
+}
+
+static void set_deadline(const struct gate *g, struct call *call)
+{
+    uint32_t ms = call->request->deadline_ms;
+
+    if (ms == 0)
+        ms = g->limits.default_deadline_ms;
+    if (ms > g->limits.max_deadline_ms)
+        ms = g->limits.max_deadline_ms;
+    call->deadline = call->received + (uint64_t)ms * 1000;
+}
+
+/* Who asks, may he, who serves it, can it be had in time. */
+static bool route(struct gate *g, struct call *call, const uint8_t *payload, size_t len,
+                  enum verb_server *ret, struct err *err)
+{
+    call->verb = verb_of(call->request->body_case);
+    TRY(verb_allowed(call->verb, g->role, err));
+    TRY(verb_route(call->verb, g->socket, ret, err));
+    if (*ret == SERVED_BY_GATE)
+        return true;
+    if (*ret == SERVED_BY_SIGNERS)
+        TRY(check_sign(g, call, err));
+    else
+        TRY(keep_raw(call, payload, len, err));
+    return dispatch_admit(g, call, err);
+}
+
+static void begin(struct gate *g, struct call *call, const uint8_t *payload, size_t len)
+{
+    enum verb_server server;
+    struct err err;
+
+    set_deadline(g, call);
+    if (!route(g, call, payload, len, &server, &err))
+        call_fail(g, call, &err);
+    else if (server == SERVED_BY_GATE)
+        serve_here(g, call);
+    else
+        dispatch_enqueue(g, call);
+}
+
+void request_take(struct gate *g, struct conn *c, const uint8_t *payload, size_t len)
+{
+    struct call *call = call_new(g, c);
+    struct err err = {0};
+
+    if (!call) {
+        err_set(&err, ERR_BUSY, "no memory for another call");
+        conn_lose(g, c, &err);
+        return;
+    }
+    call->request = frame_decode(&call->arena, payload, len, &err);
+    if (!call->request) {
+        call_free(g, call);
+        conn_lose(g, c, &err);
+        return;
+    }
+    call->id = call->request->id;
+    if (!conn_greeted(c) && call->request->body_case != KEYD__V1__ENVELOPE__BODY_HELLO) {
+        call_free(g, call);
+        err_set(&err, ERR_BAD_REQUEST, "the first message of a connection must be a Hello");
+        conn_lose(g, c, &err);
+    } else if (err.code) {
+        call_fail(g, call, &err); /* a body that only a newer peer knows */
+    } else {
+        begin(g, call, payload, len);
+    }
+}

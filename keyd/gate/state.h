@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a gate holds in memory. A call has exactly one owner at each moment: the queue, a link, or
+ * the list of calls that wait for a status; its answer frees it.
+ */
+#ifndef KEYD_GATE_STATE_H
+#define KEYD_GATE_STATE_H
+
+#include <event2/event.h>
+
+#include "keyd/policy/verbs.h"
+#include "keyd/process/msg.h"
+#include "keyd/process/table.h"
+#include "proto/frame.h"
+#include "proto/scheme.h"
+
+#define LINKS_MAX 64
+
+struct conn;
+struct principal;
+
+struct call_list {
+    struct call *first, *last;
+    size_t count;
+};
+
+struct call {
+    uint64_t handle;   /* by which other processes name it */
+    uint64_t id;       /* by which its client names it */
+    struct conn *conn; /* NULL: the client is gone or has its answer */
+    struct principal *principal;
+    struct arena arena;
+    envelope *request;  /* in the arena */
+    const uint8_t *raw; /* the packed Envelope, for the custodian; in the arena */
+    size_t raw_len;
+    const struct verb *verb;
+    const struct table_key *key; /* Sign on keyd.sock */
+    uint64_t received, deadline; /* moments of clock_us */
+    uint32_t cost_us;            /* what its server will need, by experience */
+    uint32_t strikes;            /* servers that died or overstayed with it */
+    void *status;                /* a StatusReply that fills up; in the arena */
+    uint32_t status_left;        /* answers that it waits for */
+    struct call_list *list;      /* the list that it is in */
+    struct call *prev, *next;
+};
+
+/* The queue: one first-in-first-out list for each principal, and a ring of those that have calls,
+ * served in turn. */
+struct principal {
+    enum role role;
+    uint32_t uid;
+    struct call_list waiting;
+    uint32_t connections;
+    struct principal *next;      /* all */
+    struct principal *ring_next; /* those with calls; NULL: not in the ring */
+};
+
+struct queue {
+    struct principal *principals;
+    struct principal *ring_last; /* its ring_next is served next */
+    size_t count;
+    uint64_t cost_us; /* of all that waits */
+};
+
+/* The channel to a signer, or to the custodian. */
+struct link {
+    struct chan chan; /* fd -1: down */
+    struct event *event;
+    struct call_list calls; /* handed over, in order */
+    uint64_t cost_us;       /* of them */
+    uint64_t head_since;    /* since when the first of them is the first */
+    bool overdue;           /* the parent was told */
+};
+
+struct limits {
+    uint32_t connections, in_flight, queue, buffers_mib;
+    uint32_t default_deadline_ms, max_deadline_ms;
+    uint32_t signer_timeout_ms;
+};
+
+struct counters {
+    uint64_t signed_total, refused_total, busy_total, retried_total;
+};
+
+struct gate {
+    enum proc self;
+    enum verb_socket socket;
+    enum role role; /* of whoever reaches the socket */
+    struct event_base *base;
+    struct chan *parent;
+    struct event *parent_event, *accept_event, *tick;
+    bool ticking, draining;
+    struct limits limits;
+    struct conn *conns, *dirty;
+    uint32_t conn_count;
+    size_t buffered; /* bytes of all connections' buffers */
+    struct table table;
+    bool has_table;
+    struct queue queue;
+    struct link links[LINKS_MAX]; /* signing gate: by the signer's index; control gate: [0] */
+    size_t link_count;
+    struct chan custodian; /* signing gate: tells changes of the table */
+    struct event *custodian_event;
+    uint32_t cost_us[KEY_TYPE_COUNT]; /* of one signature, by experience */
+    struct call_list status_calls;
+    struct call **calls; /* by slot; see call.c */
+    size_t call_slots, free_slot, open_calls;
+    struct counters counters;
+    uint64_t log_second;
+    uint32_t log_lines, log_left_out;
+};
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/status.h"
+
+#include <string.h>
+
+#include "keyd/gate/call.h"
+#include "keyd/gate/dispatch.h"
+#include "proto/base/clock.h"
+
+#define WAIT_US       1000000
+#define PROCESSES_MAX 256
+#define WORDS_MAX     64
+
+typedef Keyd__V1__StatusReply reply;
+
+static char *get_str(struct arena *a, struct msg *m)
+{
+    size_t len;
+    const uint8_t *p = msg_get_bytes(m, &len);
+    char *s = p ? arena_dup(a, p, len) : NULL;
+
+    if (!s)
+        m->body.failed = true;
+    return s;
+}
+
+static void finish(struct gate *g, struct call *call)
+{
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+
+    answer.body_case = KEYD__V1__ENVELOPE__BODY_STATUS_REPLY;
+    answer.status_reply = call->status;
+    call_answer(g, call, &answer);
+}
+
+/* A reply with all its parts, to be filled in as answers come. */
+static reply *new_reply(struct arena *a)
+{
+    reply *r = arena_alloc(a, sizeof(*r));
+    Keyd__V1__TokenStatus *token = arena_alloc(a, sizeof(*token));
+    Keyd__V1__QueueStatus *queue = arena_alloc(a, sizeof(*queue));
+
+    if (!r || !token || !queue)
+        return NULL;
+    keyd__v1__status_reply__init(r);
+    keyd__v1__token_status__init(token);
+    keyd__v1__queue_status__init(queue);
+    r->version = (char *)KEYD_VERSION;
+    r->token = token;
+    r->queue = queue;
+    return r;
+}
+
+void status_ask(struct gate *g, struct call *call)
+{
+    struct err err;
+
+    call->status = new_reply(&call->arena);
+    if (!call->status) {
+        err_set(&err, ERR_INTERNAL, "no memory for a status");
+        call_fail(g, call, &err);
+        return;
+    }
+    if (call->deadline > call->received + WAIT_US)
+        call->deadline = call->received + WAIT_US;
+    call->status_left = UINT32_MAX; /* until the parent has said how many */
+    call_append(&g->status_calls, call);
+    chan_put(g->parent, MSG_STATUS_ASK);
+    put_u64(g->parent, call->handle);
+    chan_end(g->parent);
+}
+
+static struct call *asked(struct gate *g, uint64_t ask)
+{
+    struct call *call = call_find(g, ask);
+
+    return call && call->status ? call : NULL;
+}
+
+static void got_one(struct gate *g, struct call *call)
+{
+    if (call->status_left == 0)
+        finish(g, call);
+}
+
+/* ------------------------------------------------------------------------------------- processes
+ */
+
+static void get_process(struct arena *a, struct msg *m, Keyd__V1__Process *p)
+{
+    keyd__v1__process__init(p);
+    p->name = get_str(a, m);
+    p->pid = rd_u32(&m->body);
+    p->state = get_str(a, m);
+    p->uptime_ms = rd_u64(&m->body);
+    p->restarts = rd_u32(&m->body);
+    p->last_exit = get_str(a, m);
+}
+
+static void get_processes(struct call *call, struct msg *m)
+{
+    struct arena *a = &call->arena;
+    reply *r = call->status;
+    uint32_t n = rd_u32(&m->body);
+
+    if (n == 0 || n > PROCESSES_MAX) {
+        m->body.failed = true;
+        return;
+    }
+    Keyd__V1__Process *all = arena_alloc(a, n * sizeof(*all));
+    r->processes = arena_alloc(a, n * sizeof(*r->processes));
+    for (uint32_t i = 0; all && r->processes && i < n; i++) {
+        get_process(a, m, &all[i]);
+        r->processes[i] = &all[i];
+        r->n_processes = i + 1;
+    }
+    r->uptime_ms = all ? all[0].uptime_ms : 0; /* the parent comes first */
+}
+
+void status_on_processes(struct gate *g, struct msg *m)
+{
+    struct call *call = asked(g, rd_u64(&m->body));
+    uint32_t expected = rd_u32(&m->body);
+
+    if (!call) {
+        m->body = (struct rd){0}; /* its client is gone */
+        return;
+    }
+    get_processes(call, m);
+    call->status_left = expected;
+    got_one(g, call);
+}
+
+/* --------------------------------------------------------------------------------------- figures
+ */
+
+static void get_signer(reply *r, uint32_t index, struct msg *m)
+{
+    uint64_t made = rd_u64(&m->body);
+    char name[32];
+
+    (void)rd_u64(&m->body); /* failed: the gate counts them too */
+    snprintf(name, sizeof(name), "signer %u", index);
+    for (size_t i = 0; i < r->n_processes; i++) {
+        if (strcmp(r->processes[i]->name, name) == 0)
+            r->processes[i]->signatures = made;
+    }
+}
+
+static void get_queue(reply *r, struct msg *m)
+{
+    r->queue->waiting = rd_u32(&m->body);
+    r->queue->at_signers = rd_u32(&m->body);
+    r->queue->connections = rd_u32(&m->body);
+    r->queue->signed_total = rd_u64(&m->body);
+    r->queue->refused_total = rd_u64(&m->body);
+    r->queue->busy_total = rd_u64(&m->body);
+    r->queue->retried_total = rd_u64(&m->body);
+}
+
+static void get_words(struct arena *a, struct msg *m, size_t *ret_n, char ***ret)
+{
+    uint32_t n = rd_u32(&m->body);
+
+    if (n > WORDS_MAX) {
+        m->body.failed = true;
+        return;
+    }
+    char **words = arena_alloc(a, n * sizeof(*words));
+    for (uint32_t i = 0; words && i < n; i++)
+        words[i] = get_str(a, m);
+    *ret_n = words ? n : 0;
+    *ret = words;
+}
+
+static void get_custodian(struct arena *a, reply *r, struct msg *m)
+{
+    r->tenants = rd_u32(&m->body);
+    r->keys = rd_u32(&m->body);
+    r->keys_missing = rd_u32(&m->body);
+    r->token->label = get_str(a, m);
+    r->token->manufacturer = get_str(a, m);
+    r->token->model = get_str(a, m);
+    r->token->serial = get_str(a, m);
+    r->token->module = get_str(a, m);
+    get_words(a, m, &r->token->n_key_types, &r->token->key_types);
+    get_words(a, m, &r->token->n_notes, &r->token->notes);
+}
+
+void status_on_stats(struct gate *g, struct msg *m)
+{
+    struct call *call = asked(g, rd_u64(&m->body));
+    enum proc proc = (enum proc)rd_u8(&m->body);
+    uint32_t index = rd_u32(&m->body);
+
+    if (!call || call->status_left == 0) {
+        m->body = (struct rd){0};
+        return;
+    }
+    if (proc == PROC_SIGNER)
+        get_signer(call->status, index, m);
+    else if (proc == PROC_GATE_SIGNING)
+        get_queue(call->status, m);
+    else
+        get_custodian(&call->arena, call->status, m);
+    call->status_left--;
+    got_one(g, call);
+}
+
+void status_check_time(struct gate *g)
+{
+    uint64_t now = clock_us();
+
+    for (struct call *call = g->status_calls.first, *next; call; call = next) {
+        next = call->next;
+        if (now >= call->deadline)
+            finish(g, call);
+    }
+}
+
+void status_report(struct gate *g, uint64_t ask)
+{
+    struct chan *p = g->parent;
+
+    chan_put(p, MSG_STATS);
+    put_u64(p, ask);
+    put_u8(p, (uint8_t)g->self);
+    put_u32(p, 0);
+    put_u32(p, (uint32_t)g->queue.count);
+    put_u32(p, (uint32_t)dispatch_at_servers(g));
+    put_u32(p, g->conn_count);
+    put_u64(p, g->counters.signed_total);
+    put_u64(p, g->counters.refused_total);
+    put_u64(p, g->counters.busy_total);
+    put_u64(p, g->counters.retried_total);
+    chan_end(p);
+}
