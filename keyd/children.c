@@ -1,0 +1,739 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keyd/custodian/custodian.h"
+#include "keyd/gate/gate.h"
+#include "keyd/process/log.h"
+#include "keyd/process/sandbox.h"
+#include "keyd/signer/signer.h"
+#include "proto/base/clock.h"
+
+#define CHAN_FD          3 /* in every child */
+#define LOCK_FD          4 /* held by every child: the state is free when the last one is gone */
+#define FIRST_TRIES      6
+#define LAST_READS       16
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_MAX_MS   5000
+#define ALIVE_US         (10 * 1000000ull) /* back-off begins anew after this long alive */
+#define START_US         (60 * 1000000ull) /* a start may take this long */
+#define DRAIN_GATES_US   (10 * 1000000ull)
+#define DRAIN_REST_US    (10 * 1000000ull)
+
+static const char *const kinds[PROC_COUNT] = {
+    "parent", "signing-gate", "control-gate", "signer", "custodian",
+};
+
+static bool is_gate(enum proc proc)
+{
+    return proc == PROC_GATE_SIGNING || proc == PROC_GATE_CONTROL;
+}
+
+static bool has_token(enum proc proc)
+{
+    return proc == PROC_SIGNER || proc == PROC_CUSTODIAN;
+}
+
+static const char *child_name(const struct child *c, char buf[32])
+{
+    if (c->proc == PROC_SIGNER)
+        snprintf(buf, 32, "signer %u", c->index);
+    else
+        snprintf(buf, 32, "%s", proc_name(c->proc));
+    return buf;
+}
+
+/* Which two kinds of process talk to each other. */
+static bool neighbours(enum proc a, enum proc b)
+{
+    unsigned both = 1u << a | 1u << b;
+
+    return both == (1u << PROC_GATE_SIGNING | 1u << PROC_SIGNER) ||
+           both == (1u << PROC_GATE_SIGNING | 1u << PROC_CUSTODIAN) ||
+           both == (1u << PROC_GATE_CONTROL | 1u << PROC_CUSTODIAN) ||
+           both == (1u << PROC_SIGNER | 1u << PROC_CUSTODIAN);
+}
+
+static void add(struct parent *p, enum proc proc, uint32_t index)
+{
+    struct child *c = &p->children[p->child_count++];
+
+    *c = (struct child){.proc = proc, .index = index, .chan = {.fd = -1}};
+}
+
+void children_init(struct parent *p)
+{
+    add(p, PROC_CUSTODIAN, 0);
+    add(p, PROC_GATE_SIGNING, 0);
+    add(p, PROC_GATE_CONTROL, 0);
+    for (uint32_t i = 0; i < p->config.signers; i++)
+        add(p, PROC_SIGNER, i);
+}
+
+/* ------------------------------------------------------------------------------- becoming a child
+ */
+
+static _Noreturn void become(int chan_fd, int lock_fd, const struct child *c)
+{
+    char index[16], title[48], name[32];
+    sigset_t none;
+
+    /* Neither descriptor may be overwritten before it has moved. */
+    int chan = fcntl(chan_fd, F_DUPFD, 10), lock = fcntl(lock_fd, F_DUPFD, 10);
+    if (chan < 0 || lock < 0 || dup2(chan, CHAN_FD) < 0 || dup2(lock, LOCK_FD) < 0)
+        _exit(72);
+    close_range(LOCK_FD + 1, ~0u, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    snprintf(index, sizeof(index), "%u", c->index);
+    snprintf(title, sizeof(title), "keyd: %s", child_name(c, name));
+    char *argv[] = {title, "--child", (char *)kinds[c->proc], index, NULL};
+    execv("/proc/self/exe", argv);
+    _exit(72);
+}
+
+static int run_child(enum proc proc, struct chan *parent)
+{
+    switch (proc) {
+    case PROC_GATE_SIGNING:
+    case PROC_GATE_CONTROL:
+        return gate_main(parent);
+    case PROC_SIGNER:
+        return signer_main(parent);
+    case PROC_CUSTODIAN:
+        return custodian_main(parent);
+    case PROC_PARENT:
+    case PROC_COUNT:
+        break;
+    }
+    return 2;
+}
+
+_Noreturn void child_main(const char *kind, const char *index)
+{
+    struct child c = {.index = (uint32_t)strtoul(index, NULL, 10)};
+    struct chan chan;
+    struct err err;
+    char name[32], line[600];
+
+    for (c.proc = PROC_GATE_SIGNING; c.proc < PROC_COUNT; c.proc++) {
+        if (strcmp(kind, kinds[c.proc]) == 0)
+            break;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    log_init(child_name(&c, name));
+    if (c.proc == PROC_COUNT || !sandbox_basics(true, &err) ||
+        !chan_open(&chan, CHAN_FD, c.proc, PROC_PARENT, 0, 0, &err)) {
+        log_line(LOG_LEVEL_ERROR, "this is a part of keyd, not to be started by hand: %s",
+                 c.proc == PROC_COUNT ? "unknown kind" : log_err(&err, line, sizeof(line)));
+        _exit(2);
+    }
+    _exit(run_child(c.proc, &chan));
+}
+
+/* --------------------------------------------------------------------------------------- starting
+ */
+
+/* The PIN goes through a pipe: its bytes pass through no memory but the secret's and the kernel's.
+ */
+static int pin_pipe(const struct secret *pin)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    bool ok = write(ends[1], pin->bytes, pin->len) == (ssize_t)pin->len;
+    close(ends[1]);
+    if (!ok) {
+        close(ends[0]);
+        return -1;
+    }
+    return ends[0];
+}
+
+static void put_limits(struct chan *chan, const struct config *c)
+{
+    put_u32(chan, c->connections);
+    put_u32(chan, c->in_flight);
+    put_u32(chan, c->queue);
+    put_u32(chan, c->buffers_mib);
+    put_u32(chan, c->default_deadline_ms);
+    put_u32(chan, c->max_deadline_ms);
+    put_u32(chan, c->signer_timeout_ms);
+}
+
+static bool send_table(struct parent *p, struct child *c)
+{
+    if (p->table_fd < 0 || c->proc == PROC_CUSTODIAN)
+        return true;
+    chan_put(&c->chan, MSG_TABLE);
+    put_u64(&c->chan, p->table_version);
+    return chan_end_fds(&c->chan, &p->table_fd, 1);
+}
+
+static bool send_start(struct parent *p, struct child *c)
+{
+    int fd;
+
+    chan_put(&c->chan, MSG_START);
+    if (is_gate(c->proc)) {
+        put_u8(&c->chan, p->config.landlock_optional);
+        put_limits(&c->chan, &p->config);
+        fd = p->listeners[c->proc == PROC_GATE_SIGNING ? SOCKET_FRONTEND : SOCKET_CONTROL_PLANE];
+        return chan_end_fds(&c->chan, &fd, 1) && send_table(p, c);
+    }
+    if (c->proc == PROC_SIGNER)
+        put_u32(&c->chan, c->index);
+    put_str(&c->chan, p->config.token_uri);
+    put_str(&c->chan, p->config.state_dir);
+    put_u8(&c->chan, p->config.landlock_optional);
+    fd = pin_pipe(&p->pin);
+    if (fd < 0)
+        return false;
+    bool ok = chan_end_fds(&c->chan, &fd, 1) && send_table(p, c);
+    close(fd);
+    return ok;
+}
+
+static void plan_restart(struct child *c)
+{
+    uint64_t now = clock_us();
+
+    if (now - c->started > ALIVE_US)
+        c->backoff_ms = 0;
+    c->start_at = now + (uint64_t)c->backoff_ms * 1000;
+    c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
+    if (c->backoff_ms > BACKOFF_MAX_MS)
+        c->backoff_ms = BACKOFF_MAX_MS;
+    c->state = CHILD_WAITING;
+}
+
+static void start(struct parent *p, struct child *c)
+{
+    int ends[2];
+    struct err err;
+
+    c->started = clock_us();
+    c->why = (struct err){0};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ||
+        !chan_open(&c->chan, ends[0], PROC_PARENT, c->proc, c->index, 0, &err)) {
+        log_line(LOG_LEVEL_ERROR, "no socket pair for a child: %s", strerror(errno));
+        plan_restart(c);
+        return;
+    }
+    c->generation++;
+    c->pid = fork();
+    if (c->pid == 0)
+        become(ends[1], p->lock_fd, c);
+    close(ends[1]);
+    if (c->pid < 0) {
+        log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
+        c->pid = 0;
+        chan_close(&c->chan);
+        plan_restart(c);
+        return;
+    }
+    c->state = CHILD_STARTING;
+    if (!send_start(p, c))
+        kill(c->pid, SIGKILL);
+}
+
+static bool token_process_starting(const struct parent *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        const struct child *c = &p->children[i];
+
+        if (has_token(c->proc) && c->state == CHILD_STARTING)
+            return true;
+    }
+    return false;
+}
+
+static void mend_token(struct parent *p)
+{
+    struct err err;
+    bool mended;
+    char line[600];
+
+    if (!guard_mend(&p->guard, &mended, &err))
+        log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
+    else if (mended)
+        log_line(LOG_LEVEL_WARNING,
+                 "the token's master-key file %s was cut short by a killed login; put back",
+                 p->guard.path);
+}
+
+/* Whether nothing but the time keeps it from being started. */
+static bool only_waits(const struct parent *p, const struct child *c)
+{
+    if (c->state != CHILD_WAITING || p->phase != RUN)
+        return false;
+    if (!has_token(c->proc))
+        return true;
+    if (p->starts_stopped || token_process_starting(p))
+        return false;
+    return c->proc == PROC_CUSTODIAN || p->table_fd >= 0;
+}
+
+void children_start(struct parent *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (!only_waits(p, c) || c->start_at > clock_us())
+            continue;
+        if (has_token(c->proc))
+            mend_token(p);
+        start(p, c);
+    }
+}
+
+/* ---------------------------------------------------------------------------- what a child says */
+
+static bool send_peer(struct child *to, const struct child *peer, int fd)
+{
+    chan_put(&to->chan, MSG_PEER);
+    put_u8(&to->chan, (uint8_t)peer->proc);
+    put_u32(&to->chan, peer->index);
+    put_u32(&to->chan, peer->generation);
+    return chan_end_fds(&to->chan, &fd, 1);
+}
+
+static void introduce(struct child *a, struct child *b)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        log_line(LOG_LEVEL_ERROR, "no socket pair for two children: %s", strerror(errno));
+        kill(a->pid, SIGKILL); /* its replacement gets another chance */
+        return;
+    }
+    if (!send_peer(a, b, ends[0]) || !send_peer(b, a, ends[1]))
+        log_line(LOG_LEVEL_INFO, "a child ended while it was introduced");
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void on_ready(struct parent *p, struct child *c)
+{
+    char name[32];
+
+    c->state = CHILD_READY;
+    log_line(LOG_LEVEL_INFO, "%s ready, pid %d, after %llu ms", child_name(c, name), (int)c->pid,
+             (unsigned long long)(clock_us() - c->started) / 1000);
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *other = &p->children[i];
+
+        if (other->state == CHILD_READY && neighbours(c->proc, other->proc))
+            introduce(other, c);
+    }
+}
+
+/* The parent keeps the table for processes to come, hands it to those that are there, and then
+ * tells the custodian: from that moment no process can miss what it holds. */
+static void on_table(struct parent *p, struct child *custodian, uint64_t version, int fd)
+{
+    if (p->table_fd >= 0)
+        close(p->table_fd);
+    p->table_fd = fd;
+    p->table_version = version;
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (c->state != CHILD_WAITING && !send_table(p, c))
+            kill(c->pid, SIGKILL);
+    }
+    chan_put(&custodian->chan, MSG_TABLE_KEPT);
+    put_u64(&custodian->chan, version);
+    chan_end(&custodian->chan);
+}
+
+static void on_guard(struct parent *p, const char *path)
+{
+    struct err err;
+    char line[600];
+
+    if (!guard_learn(&p->guard, path, &err))
+        log_line(LOG_LEVEL_WARNING, "no copy of the token's master-key file: %s",
+                 log_err(&err, line, sizeof(line)));
+}
+
+static struct child *find(struct parent *p, enum proc proc, uint32_t index)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        if (p->children[i].proc == proc && p->children[i].index == index)
+            return &p->children[i];
+    }
+    return NULL;
+}
+
+static void on_overdue(struct parent *p, const struct child *from, enum proc proc, uint32_t index,
+                       uint32_t generation)
+{
+    struct child *c = find(p, proc, index);
+    char name[32];
+
+    if (!c || c->generation != generation || !c->pid)
+        return;
+    log_line(LOG_LEVEL_WARNING, "the %s says that %s overstays: killed", proc_name(from->proc),
+             child_name(c, name));
+    err_set(&c->why, ERR_DEADLINE, "it overstayed");
+    kill(c->pid, SIGKILL);
+}
+
+/* ------------------------------------------------------------------------------------------ status
+ */
+
+static const char *state_words(const struct child *c)
+{
+    static const char *const words[] = {"waiting to start", "starting", "ready"};
+
+    return c->draining ? "draining" : words[c->state];
+}
+
+static void put_processes(struct parent *p, struct chan *to, uint64_t now)
+{
+    put_u32(to, (uint32_t)p->child_count + 1);
+    put_str(to, "parent");
+    put_u32(to, (uint32_t)getpid());
+    put_str(to, state_words(&(struct child){.state = CHILD_READY}));
+    put_u64(to, (now - p->started) / 1000);
+    put_u32(to, 0);
+    put_str(to, "");
+    for (size_t i = 0; i < p->child_count; i++) {
+        const struct child *c = &p->children[i];
+        char name[32];
+
+        put_str(to, child_name(c, name));
+        put_u32(to, (uint32_t)c->pid);
+        put_str(to, state_words(c));
+        put_u64(to, c->pid ? (now - c->started) / 1000 : 0);
+        put_u32(to, c->generation ? c->generation - 1 : 0);
+        put_str(to, c->last_exit);
+    }
+}
+
+/* Asks everyone for figures and tells the control gate how many answers it may expect. */
+static void on_status_ask(struct parent *p, struct child *gate, uint64_t ask)
+{
+    uint32_t asked = 0;
+
+    p->status_gate = gate->generation;
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (c->state != CHILD_READY || c->proc == PROC_GATE_CONTROL)
+            continue;
+        chan_put(&c->chan, MSG_STATUS_ASK);
+        put_u64(&c->chan, ask);
+        chan_end(&c->chan);
+        asked++;
+    }
+    chan_put(&gate->chan, MSG_PROCESSES);
+    put_u64(&gate->chan, ask);
+    put_u32(&gate->chan, asked);
+    put_processes(p, &gate->chan, clock_us());
+    chan_end(&gate->chan);
+}
+
+static void pass_stats(struct parent *p, struct msg *m)
+{
+    struct child *gate = find(p, PROC_GATE_CONTROL, 0);
+    size_t len = rd_left(&m->body);
+    const uint8_t *body = rd_bytes(&m->body, len);
+
+    if (gate->state != CHILD_READY || gate->generation != p->status_gate)
+        return;
+    chan_put(&gate->chan, MSG_STATS);
+    put_raw(&gate->chan, body, len);
+    chan_end(&gate->chan);
+}
+
+/* ---------------------------------------------------------------------------------------- messages
+ */
+
+static void on_table_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    uint64_t version = rd_u64(&m->body);
+    int fd = msg_take_fd(m);
+
+    msg_end(m, &c->chan);
+    if (fd < 0)
+        msg_fatal(&c->chan, "a table without a file");
+    on_table(p, c, version, fd);
+}
+
+static void on_overdue_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    enum proc proc = (enum proc)rd_u8(&m->body);
+    uint32_t index = rd_u32(&m->body), generation = rd_u32(&m->body);
+
+    msg_end(m, &c->chan);
+    on_overdue(p, c, proc, index, generation);
+}
+
+static void on_guard_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    char path[768];
+
+    msg_get_str(m, path, sizeof(path));
+    msg_end(m, &c->chan);
+    on_guard(p, path);
+}
+
+static void on_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    uint64_t ask;
+
+    switch (m->type) {
+    case MSG_READY:
+        msg_end(m, &c->chan);
+        on_ready(p, c);
+        return;
+    case MSG_FAILED:
+        msg_get_err(m, &c->why);
+        msg_end(m, &c->chan);
+        return;
+    case MSG_TABLE:
+        on_table_msg(p, c, m);
+        return;
+    case MSG_GUARD:
+        on_guard_msg(p, c, m);
+        return;
+    case MSG_OVERDUE:
+        on_overdue_msg(p, c, m);
+        return;
+    case MSG_STATUS_ASK:
+        ask = rd_u64(&m->body);
+        msg_end(m, &c->chan);
+        on_status_ask(p, c, ask);
+        return;
+    case MSG_STATS:
+        pass_stats(p, m);
+        msg_end(m, &c->chan);
+        return;
+    default:
+        msg_fatal(&c->chan, "a message that nobody sends to the parent");
+    }
+}
+
+void child_readable(struct parent *p, struct child *c)
+{
+    struct msg m;
+    struct err err;
+    enum chan_state state = chan_read(&c->chan, &err);
+
+    while (chan_next(&c->chan, &m))
+        on_msg(p, c, &m);
+    if (state != CHAN_OPEN) /* SIGCHLD tells the rest; if it lives without us, it is lost */
+        kill(c->pid, SIGKILL);
+}
+
+/* ------------------------------------------------------------------------------------------ ending
+ */
+
+static void describe_exit(struct child *c, int status)
+{
+    char line[360] = "";
+
+    if (c->why.code)
+        log_err(&c->why, line, sizeof(line));
+    if (WIFSIGNALED(status))
+        snprintf(c->last_exit, sizeof(c->last_exit), "killed by signal %d (%s)%s%s",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)), *line ? ": " : "", line);
+    else
+        snprintf(c->last_exit, sizeof(c->last_exit), "exit status %d%s%s", WEXITSTATUS(status),
+                 *line ? ": " : "", line);
+}
+
+/* Before keyd was ready once, what cannot mend itself ends the start. */
+static void judge_first_start(struct parent *p, const struct child *c)
+{
+    bool mends_itself = c->why.code == ERR_NONE || c->why.code == ERR_UNAVAILABLE ||
+                        c->why.code == ERR_TOKEN || c->why.code == ERR_INTERNAL;
+
+    if (p->announced || p->failed || !has_token(c->proc))
+        return;
+    if (mends_itself && ++p->first_tries < FIRST_TRIES)
+        return;
+    char name[32];
+    p->failed = true;
+    p->first_error = c->why;
+    if (!c->why.code)
+        err_set(&p->first_error, ERR_INTERNAL, "the %s does not start: %s", child_name(c, name),
+                c->last_exit);
+}
+
+/* What it said before it ended may still wait in the channel. */
+static void last_words(struct parent *p, struct child *c)
+{
+    struct err err;
+    struct msg m;
+    enum chan_state state = CHAN_OPEN;
+
+    for (int i = 0; i < LAST_READS && state == CHAN_OPEN; i++) {
+        state = chan_read(&c->chan, &err);
+        while (chan_next(&c->chan, &m))
+            on_msg(p, c, &m);
+    }
+}
+
+static void on_exit_of(struct parent *p, struct child *c, int status)
+{
+    char name[32];
+    bool expected = c->draining || p->phase != RUN;
+
+    last_words(p, c);
+    describe_exit(c, status);
+    log_line(expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s (pid %d) ended: %s",
+             child_name(c, name), (int)c->pid, c->last_exit);
+    chan_close(&c->chan);
+    c->pid = 0;
+    c->draining = false;
+    if (has_token(c->proc) && c->why.code == ERR_DENIED && !p->starts_stopped) {
+        p->starts_stopped = true;
+        log_line(LOG_LEVEL_ERROR,
+                 "the token refused the PIN from %s: no more starts, so that it "
+                 "is not locked; mend the PIN and restart keyd",
+                 p->pin_source);
+    }
+    judge_first_start(p, c);
+    plan_restart(c);
+}
+
+void children_reap(struct parent *p)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < p->child_count; i++) {
+            if (p->children[i].pid == pid)
+                on_exit_of(p, &p->children[i], status);
+        }
+    }
+}
+
+bool children_gone(const struct parent *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        if (p->children[i].pid)
+            return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------ drains
+ */
+
+static void drain(struct parent *p, bool gates)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (!c->pid || is_gate(c->proc) != gates || c->draining)
+            continue;
+        c->draining = true;
+        chan_put(&c->chan, MSG_DRAIN);
+        chan_end(&c->chan);
+    }
+}
+
+void children_drain(struct parent *p)
+{
+    uint64_t now = clock_us();
+
+    if (p->phase == RUN) {
+        p->phase = DRAIN_GATES;
+        p->drain_until = now + DRAIN_GATES_US;
+        drain(p, true);
+    } else {
+        p->drain_until = now;
+    }
+}
+
+static bool gates_gone(const struct parent *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        if (is_gate(p->children[i].proc) && p->children[i].pid)
+            return false;
+    }
+    return true;
+}
+
+static void kill_all(struct parent *p, bool gates)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (c->pid && is_gate(c->proc) == gates)
+            kill(c->pid, SIGKILL);
+    }
+}
+
+void children_check_time(struct parent *p)
+{
+    uint64_t now = clock_us();
+
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (c->state == CHILD_STARTING && now - c->started > START_US && !c->why.code) {
+            err_set(&c->why, ERR_DEADLINE, "it was not ready after %llu s", START_US / 1000000);
+            kill(c->pid, SIGKILL);
+        }
+    }
+    if (p->phase == DRAIN_GATES && now >= p->drain_until)
+        kill_all(p, true);
+    if (p->phase == DRAIN_GATES && gates_gone(p)) {
+        p->phase = DRAIN_REST;
+        p->drain_until = now + DRAIN_REST_US;
+        drain(p, false);
+    }
+    if (p->phase == DRAIN_REST && now >= p->drain_until)
+        kill_all(p, false);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t children_next_time(const struct parent *p)
+{
+    uint64_t next = UINT64_MAX;
+
+    if (p->phase != RUN)
+        return p->drain_until;
+    for (size_t i = 0; i < p->child_count; i++) {
+        const struct child *c = &p->children[i];
+
+        if (only_waits(p, c))
+            next = earlier(next, c->start_at);
+        if (c->state == CHILD_STARTING)
+            next = earlier(next, c->started + START_US);
+    }
+    return next;
+}
+
+void children_reload(struct parent *p)
+{
+    for (size_t i = 0; i < p->child_count; i++) {
+        struct child *c = &p->children[i];
+
+        if (!is_gate(c->proc) || !c->pid)
+            continue;
+        chan_put(&c->chan, MSG_RELOAD);
+        put_limits(&c->chan, &p->config);
+        chan_end(&c->chan);
+    }
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_STATE_DIR "/var/lib/keyd"
+#define DEFAULT_RUN_DIR   "/run/keyd"
+
+enum type { TEXT, PATH, NUMBER, CHOICE };
+
+#define AT(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
+
+/* Every setting there is. A default of "" for a number means: worked out at the start. */
+static const struct setting {
+    const char *section, *key;
+    enum type type;
+    size_t offset, size;
+    uint32_t min, max;    /* NUMBER */
+    const char *choice;   /* CHOICE: the word for true, a blank, the word for false */
+    bool on_reload;       /* SIGHUP may change it */
+    const char *fallback; /* the default */
+    const char *doc;
+} settings[] = {
+    {"keyd", "state-dir", PATH, AT(state_dir), 0, 0, NULL, false, DEFAULT_STATE_DIR,
+     "Where keyd keeps the registry, the PINs and an embedded token. Mode 0700."},
+    {"keyd", "user", TEXT, AT(user), 0, 0, NULL, false, "",
+     "Run as this user when started by root (the service unit starts keyd as keyd). Empty: stay."},
+    {"keyd", "signers", NUMBER, AT(signers), 0, 64, NULL, false, "0",
+     "Signer processes. 0: one for each processor."},
+    {"keyd", "landlock", CHOICE, AT(landlock_optional), 0, 0, "optional required", false,
+     "required",
+     "Whether keyd refuses to start on a kernel without Landlock: required or optional."},
+    {"token", "uri", TEXT, AT(token_uri), 0, 0, NULL, false, "",
+     "The token, as a pkcs11: URI (RFC 7512) with module-path and pin-source.\n"
+     "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there."},
+    {"token", "signer-timeout-ms", NUMBER, AT(signer_timeout_ms), 50, 60000, NULL, true, "1000",
+     "A signer that works longer than this on one signature is killed and replaced."},
+    {"sockets", "run-dir", PATH, AT(run_dir), 0, 0, NULL, false, "",
+     "Where frontend/keyd.sock and control/control.sock are made.\n"
+     "Empty: /run/keyd, or run/ in a state directory that is not the default."},
+    {"sockets", "frontend-group", TEXT, AT(frontend_group), 0, 0, NULL, false, "",
+     "Group that may ask for signatures on keyd.sock. Empty: keyd's own."},
+    {"sockets", "control-group", TEXT, AT(control_group), 0, 0, NULL, false, "",
+     "Group that may manage keyd on control.sock. Empty: keyd's own."},
+    {"limits", "connections", NUMBER, AT(connections), 1, 100000, NULL, true, "1024",
+     "Open connections on each socket."},
+    {"limits", "in-flight", NUMBER, AT(in_flight), 1, 65536, NULL, true, "256",
+     "Open requests of one connection; beyond them keyd stops reading it."},
+    {"limits", "queue", NUMBER, AT(queue), 1, 1000000, NULL, true, "4096",
+     "Open requests of each gate; beyond them they are refused with BUSY."},
+    {"limits", "buffers-mib", NUMBER, AT(buffers_mib), 1, 65536, NULL, true, "64",
+     "Memory of each gate for what connections send and have not read yet, in MiB."},
+    {"limits", "default-deadline-ms", NUMBER, AT(default_deadline_ms), 1, 600000, NULL, true,
+     "2000", "Deadline of a request that names none."},
+    {"limits", "max-deadline-ms", NUMBER, AT(max_deadline_ms), 1, 3600000, NULL, true, "120000",
+     "A longer deadline is cut to this."},
+};
+
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+struct reading {
+    struct config *config;
+    struct err *err;
+    bool failed;
+};
+
+/* ------------------------------------------------------------------------------ nearest known key
+ */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein's distance, on the first 31 characters. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[32], alen = least(strlen(a), 31), blen = least(strlen(b), 31);
+
+    for (size_t j = 0; j <= blen; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= alen; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= blen; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            row[j] = least(change, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[blen];
+}
+
+static const struct setting *nearest(const char *section, const char *key)
+{
+    const struct setting *best = NULL;
+    size_t best_distance = 0;
+
+    for (size_t i = 0; i < SETTINGS; i++) {
+        size_t d = 2 * distance(key, settings[i].key) + distance(section, settings[i].section);
+
+        if (!best || d < best_distance) {
+            best = &settings[i];
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+/* -------------------------------------------------------------------------------------- reading */
+
+static bool set_number(const struct setting *s, void *field, const char *value, struct err *err)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || n < s->min || n > s->max) {
+        err_set(err, ERR_BAD_REQUEST, "%s = %.60s is not a number from %u to %u", s->key, value,
+                s->min, s->max);
+        return err_hint(err, "the default is %s", s->fallback);
+    }
+    uint32_t number = (uint32_t)n;
+    memcpy(field, &number, sizeof(number));
+    return true;
+}
+
+static bool set_choice(const struct setting *s, void *field, const char *value, struct err *err)
+{
+    size_t yes_len = strcspn(s->choice, " ");
+    const char *no = s->choice + yes_len + 1;
+    bool yes = strlen(value) == yes_len && strncmp(value, s->choice, yes_len) == 0;
+
+    if (!yes && strcmp(value, no) != 0)
+        return err_set(err, ERR_BAD_REQUEST, "%s = %.60s is neither %.*s nor %s", s->key, value,
+                       (int)yes_len, s->choice, no);
+    memcpy(field, &yes, sizeof(yes));
+    return true;
+}
+
+static bool set_text(const struct setting *s, char *field, const char *value, struct err *err)
+{
+    if (strlen(value) >= s->size)
+        return err_set(err, ERR_TOO_LARGE, "%s is longer than %zu bytes", s->key, s->size - 1);
+    if (s->type == PATH && *value && *value != '/') {
+        err_set(err, ERR_BAD_REQUEST, "%s = %.120s is not an absolute path", s->key, value);
+        return err_hint(err, "begin it with /");
+    }
+    snprintf(field, s->size, "%s", value);
+    return true;
+}
+
+static bool set(struct config *c, const struct setting *s, const char *value, struct err *err)
+{
+    char *field = (char *)c + s->offset;
+
+    if (s->type == NUMBER)
+        return set_number(s, field, value, err);
+    if (s->type == CHOICE)
+        return set_choice(s, field, value, err);
+    return set_text(s, field, value, err);
+}
+
+static bool set_by_name(struct config *c, const char *section, const char *key, const char *value,
+                        struct err *err)
+{
+    for (size_t i = 0; i < SETTINGS; i++) {
+        if (strcmp(settings[i].section, section) == 0 && strcmp(settings[i].key, key) == 0)
+            return set(c, &settings[i], value, err);
+    }
+    const struct setting *near = nearest(section, key);
+    err_set(err, ERR_BAD_REQUEST, "[%.40s] %.60s is no setting of keyd", section, key);
+    return err_hint(err, "the nearest one is [%s] %s; all: keyd --print-config", near->section,
+                    near->key);
+}
+
+/* libinih's form: 0 makes ini_parse return the line. */
+static int on_setting(void *user, const char *section, const char *key, const char *value)
+{
+    struct reading *r = user;
+
+    if (r->failed || set_by_name(r->config, section, key, value, r->err))
+        return 1;
+    r->failed = true;
+    return 0;
+}
+
+static void set_defaults(struct config *c)
+{
+    struct err ignored;
+
+    *c = (struct config){0};
+    for (size_t i = 0; i < SETTINGS; i++) {
+        if (!set(c, &settings[i], settings[i].fallback, &ignored))
+            abort(); /* a default that its own limits refuse */
+    }
+}
+
+/* -------------------------------------------------------------------- what follows from the rest
+ */
+
+static uint32_t processors(void)
+{
+    cpu_set_t set_of_cpus;
+
+    if (sched_getaffinity(0, sizeof(set_of_cpus), &set_of_cpus) != 0)
+        return 1;
+    int n = CPU_COUNT(&set_of_cpus);
+    return n > 64 ? 64 : (uint32_t)n;
+}
+
+static bool derive(struct config *c, struct err *err)
+{
+    char path[SOCKET_PATH_MAX + 1];
+    bool elsewhere = strcmp(c->state_dir, DEFAULT_STATE_DIR) != 0;
+
+    if (!*c->state_dir)
+        return err_set(err, ERR_BAD_REQUEST, "state-dir is empty");
+    if (c->signers == 0)
+        c->signers = processors();
+    if (!*c->run_dir && elsewhere)
+        snprintf(c->run_dir, sizeof(c->run_dir), "%.500s/run", c->state_dir);
+    else if (!*c->run_dir)
+        snprintf(c->run_dir, sizeof(c->run_dir), DEFAULT_RUN_DIR);
+    if (!*c->token_uri)
+        snprintf(c->token_uri, sizeof(c->token_uri),
+                 "pkcs11:token=keyd?module-path=" KEYD_SOFTHSM_MODULE
+                 "&pin-source=file:%s/user.pin",
+                 c->state_dir);
+    TRY(config_socket_path(c, "frontend/keyd.sock", path, err));
+    return config_socket_path(c, "control/control.sock", path, err);
+}
+
+bool config_read(struct config *ret, const char *path, struct err *err)
+{
+    struct config c;
+    struct reading r = {.config = &c, .err = err};
+    FILE *file = fopen(path, "re");
+
+    if (!file) {
+        err_errno(err, ERR_STORAGE, errno, "cannot open %s", path);
+        return err_hint(err, "name another file with --config, or make one: keyd --print-config");
+    }
+    set_defaults(&c);
+    int line = ini_parse_file(file, on_setting, &r);
+    fclose(file);
+    if (line != 0 && !r.failed)
+        return err_set(err, ERR_BAD_REQUEST,
+                       "%s line %d is neither \"[section]\" nor \"key = value\"", path, line);
+    if (r.failed)
+        return err_prefix(err, "%s line %d", path, line);
+    if (!derive(&c, err))
+        return err_prefix(err, "%s", path);
+    *ret = c;
+    return true;
+}
+
+bool config_socket_path(const struct config *c, const char *name, char ret[SOCKET_PATH_MAX + 1],
+                        struct err *err)
+{
+    int n = snprintf(NULL, 0, "%s/%s", c->run_dir, name);
+
+    if (n > SOCKET_PATH_MAX) {
+        err_set(err, ERR_BAD_REQUEST,
+                "the socket %s/%s would have a path of %d bytes; %d are possible", c->run_dir, name,
+                n, SOCKET_PATH_MAX);
+        return err_hint(err, "choose a shorter run-dir or state-dir");
+    }
+    snprintf(ret, SOCKET_PATH_MAX + 1, "%s/%s", c->run_dir, name);
+    return true;
+}
+
+bool config_reloadable(const struct config *old, const struct config *now, struct err *err)
+{
+    for (size_t i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+
+        if (s->on_reload ||
+            memcmp((const char *)old + s->offset, (const char *)now + s->offset, s->size) == 0)
+            continue;
+        err_set(err, ERR_CONFLICT, "[%s] %s cannot change while keyd runs", s->section, s->key);
+        return err_hint(err, "restart keyd; the settings that it started with stay in force");
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------- printing */
+
+static void print_doc(FILE *out, const char *doc)
+{
+    while (*doc) {
+        size_t n = strcspn(doc, "\n");
+
+        fprintf(out, "# %.*s\n", (int)n, doc);
+        doc += doc[n] ? n + 1 : n;
+    }
+}
+
+void config_print(FILE *out)
+{
+    const char *section = "";
+
+    for (size_t i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, "%s[%s]\n", i ? "\n" : "", s->section);
+        section = s->section;
+        print_doc(out, s->doc);
+        fprintf(out, "#%s = %s\n", s->key, s->fallback);
+    }
+}
