@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry: what should be: tenants and their keys (public parts only), and the intents of changes
+ * that are under way. The token says what is; the custodian compares (design D4).
+ */
+#ifndef KEYD_REGISTRY_REGISTRY_H
+#define KEYD_REGISTRY_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/err.h"
+#include "proto/keys.h"
+
+#define INTENT_ID_LEN       16
+#define INTENT_VERB_MAX     31
+#define REGISTRY_CKA_ID_MAX 32
+
+struct registry;
+
+/* Opens the registry and brings its schema up to this keyd's version. ERR_STORAGE for one that a
+ * newer keyd wrote, and for a file that is no registry. */
+bool registry_open(struct registry **ret, const char *path, struct err *err) MUST_USE;
+
+/* Closes. NULL is fine. */
+void registry_close(struct registry *r);
+
+/* How many tenants and keys there are. */
+bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_keys,
+                     struct err *err) MUST_USE;
+
+/* ---- tenants (tenants.c) */
+
+struct registry_tenant {
+    char name[NAME_MAX_LEN + 1];
+    uint64_t created; /* seconds since 1970, UTC */
+    uint32_t keys;    /* how many it has */
+};
+
+/* Adds a tenant. ERR_BAD_REQUEST for what is no name, ERR_EXISTS. */
+bool registry_tenant_add(struct registry *r, const char *name, struct registry_tenant *ret,
+                         struct err *err) MUST_USE;
+
+/* Finds a tenant. ERR_BAD_REQUEST, ERR_NOT_FOUND. */
+bool registry_tenant_find(struct registry *r, const char *name, struct registry_tenant *ret,
+                          struct err *err) MUST_USE;
+
+/* At most max tenants in the order of their names, behind `after` (empty: from the start), into
+ * rows. *ret_more: there are more behind them. */
+bool registry_tenant_list(struct registry *r, const char *after, struct registry_tenant *rows,
+                          size_t max, size_t *ret_count, bool *ret_more, struct err *err) MUST_USE;
+
+/* ---- keys (keys.c) */
+
+/* As the registry has it; that a key is missing in the token is never written down here. */
+enum registry_key_state { REGISTRY_KEY_ENABLED = 1 };
+
+struct registry_key {
+    uint8_t id[KEY_ID_LEN]; /* SHA-256 over spki */
+    char tenant[NAME_MAX_LEN + 1];
+    char name[NAME_MAX_LEN + 1];
+    enum key_type type;
+    uint32_t purposes;
+    enum registry_key_state state;
+    uint64_t created;
+    uint8_t cka_id[REGISTRY_CKA_ID_MAX];
+    size_t cka_id_len;
+    uint8_t spki[SPKI_MAX_LEN];
+    size_t spki_len;
+};
+
+/* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with. ERR_BAD_REQUEST
+ * for another form; ERR_NOT_FOUND says whether tenant or key is unknown; ERR_AMBIGUOUS lists keys
+ * that fit. */
+bool registry_key_find(struct registry *r, const char *key, struct registry_key *ret,
+                       struct err *err) MUST_USE;
+
+/* Finds a key by its whole id. ERR_NOT_FOUND. */
+bool registry_key_by_id(struct registry *r, const uint8_t id[KEY_ID_LEN], struct registry_key *ret,
+                        struct err *err) MUST_USE;
+
+/* Finds a key by its CKA_ID in the token. ERR_NOT_FOUND. */
+bool registry_key_by_cka_id(struct registry *r, const uint8_t *cka_id, size_t len,
+                            struct registry_key *ret, struct err *err) MUST_USE;
+
+/* At most max keys in the order of tenant and name, of one tenant (empty: of all), behind `after`
+ * ("tenant/name"; empty: from the start), into rows. *ret_more: there are more behind them.
+ * ERR_NOT_FOUND for an unknown tenant. */
+bool registry_key_list(struct registry *r, const char *tenant, const char *after,
+                       struct registry_key *rows, size_t max, size_t *ret_count, bool *ret_more,
+                       struct err *err) MUST_USE;
+
+/* ---- intents (intents.c): what was begun and is not committed yet */
+
+struct registry_intent {
+    uint8_t id[INTENT_ID_LEN]; /* random */
+    char verb[INTENT_VERB_MAX + 1];
+    char tenant[NAME_MAX_LEN + 1];
+    char name[NAME_MAX_LEN + 1];
+    enum key_type type;
+    uint32_t purposes;
+    uint8_t cka_id[REGISTRY_CKA_ID_MAX]; /* of the object that is to be */
+    size_t cka_id_len;
+    uint64_t created;
+};
+
+/* Writes an intent down; it is durable when this returns. Sets `created`. ERR_NOT_FOUND for an
+ * unknown tenant, ERR_EXISTS when it has a key of that name or one is being made. */
+bool registry_intent_add(struct registry *r, struct registry_intent *intent,
+                         struct err *err) MUST_USE;
+
+/* The intent is undone: nothing of it is left in the token. */
+bool registry_intent_drop(struct registry *r, const uint8_t id[INTENT_ID_LEN],
+                          struct err *err) MUST_USE;
+
+/* The intent is done: the key stands in the registry and the intent does not, both or neither.
+ * `created` is set. ERR_EXISTS when its id, name or CKA_ID are taken; ERR_NOT_FOUND when there is
+ * no such intent. */
+bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
+                            struct registry_key *key, struct err *err) MUST_USE;
+
+/* All open intents, the oldest first, freed with mem_free. */
+bool registry_intent_list(struct registry *r, struct registry_intent **ret, size_t *ret_count,
+                          struct err *err) MUST_USE;
+
+#endif

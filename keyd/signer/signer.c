@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A straight line: be told who I am, log in, be confined, learn the keys, prove one, say ready; then
+ * a poll(2) loop over three channels. Everything that goes wrong with the token ends the process:
+ * the parent starts another one, and the gate gives its calls to those that are left.
+ */
+#include "keyd/signer/signer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "keyd/signer/keys.h"
+#include "keyd/signer/sign.h"
+#include "keyd/signer/start.h"
+
+#define ANSWERS_AT_ONCE 4 /* facts: loop.md: so many answers to one wake-up of the gate */
+#define DRAIN_WAIT_MS   2000
+
+enum outcome { GO_ON, DONE, FAILED };
+
+/* ---- the signing gate */
+
+static bool answer_all(struct signer *s, struct err *err)
+{
+    struct msg m;
+    unsigned waiting = 0;
+
+    while (chan_next(&s->gate, &m)) {
+        TRY(sign_answer(s, &m, err)); /* MSG_SIGN is all that a gate may send */
+        if (++waiting % ANSWERS_AT_ONCE == 0 && !chan_flush(&s->gate))
+            break;
+    }
+    if (!chan_flush(&s->gate))
+        chan_close(&s->gate); /* its end is here soon, and the parent sends a new one */
+    return true;
+}
+
+static bool read_gate(struct signer *s, struct err *err)
+{
+    struct err broken;
+    enum chan_state state = chan_read(&s->gate, &broken);
+
+    TRY(answer_all(s, err));
+    if (state != CHAN_OPEN)
+        chan_close(&s->gate);
+    return true;
+}
+
+/* ---- the custodian */
+
+static bool take_key(struct signer *s, struct msg *m, struct err *err)
+{
+    uint64_t version = rd_u64(&m->body);
+    struct table_key key = {0};
+    struct err why = {0};
+
+    table_get_msg(m, &key);
+    msg_end(m, &s->custodian);
+    bool ok = keys_take_one(s, &key, &why);
+    if (!ok && token_lost(s->token)) {
+        *err = why;
+        return false;
+    }
+    if (ok)
+        why = (struct err){0};
+    chan_put(&s->custodian, MSG_KEY_DONE);
+    put_u64(&s->custodian, version);
+    put_raw(&s->custodian, key.id, sizeof(key.id));
+    put_err(&s->custodian, &why);
+    chan_end(&s->custodian);
+    return true;
+}
+
+static bool read_custodian(struct signer *s, struct err *err)
+{
+    struct msg m;
+    struct err broken;
+    enum chan_state state = chan_read(&s->custodian, &broken);
+
+    while (chan_next(&s->custodian, &m))
+        TRY(take_key(s, &m, err));
+    if (!chan_flush(&s->custodian) || state != CHAN_OPEN)
+        chan_close(&s->custodian);
+    return true;
+}
+
+/* ---- the parent */
+
+static bool take_table(struct signer *s, struct msg *m, struct err *err)
+{
+    (void)rd_u64(&m->body); /* the table's version: it stands in the file too */
+    int fd = msg_take_fd(m);
+
+    msg_end(m, s->parent);
+    if (fd < 0)
+        msg_fatal(s->parent, "a table without a file");
+    bool ok = keys_take_table(s, fd, err);
+    close(fd);
+    return ok;
+}
+
+/* A neighbour was replaced: the newer channel counts. */
+static bool take_peer(struct signer *s, struct msg *m, struct err *err)
+{
+    enum proc proc = (enum proc)rd_u8(&m->body);
+    uint32_t index = rd_u32(&m->body), generation = rd_u32(&m->body);
+    int fd = msg_take_fd(m);
+    bool gate = proc == PROC_GATE_SIGNING;
+
+    msg_end(m, s->parent);
+    if (fd < 0 || (!gate && proc != PROC_CUSTODIAN))
+        msg_fatal(s->parent, "a neighbour that a signer does not have");
+    struct chan *c = gate ? &s->gate : &s->custodian;
+    chan_close(c);
+    return chan_open(c, fd, PROC_SIGNER, proc, index, generation, err);
+}
+
+static void put_stats(struct signer *s, struct msg *m)
+{
+    uint64_t ask = rd_u64(&m->body);
+
+    msg_end(m, s->parent);
+    chan_put(s->parent, MSG_STATS);
+    put_u64(s->parent, ask);
+    put_u8(s->parent, PROC_SIGNER);
+    put_u32(s->parent, s->index);
+    put_u64(s->parent, s->made);
+    put_u64(s->parent, s->failed);
+    chan_end(s->parent);
+}
+
+static enum outcome take_parent_msg(struct signer *s, struct msg *m, struct err *err)
+{
+    switch (m->type) {
+    case MSG_TABLE:
+        return take_table(s, m, err) ? GO_ON : FAILED;
+    case MSG_PEER:
+        return take_peer(s, m, err) ? GO_ON : FAILED;
+    case MSG_STATUS_ASK:
+        put_stats(s, m);
+        return GO_ON;
+    case MSG_DRAIN:
+        msg_end(m, s->parent);
+        return DONE;
+    default:
+        msg_fatal(s->parent, "a message out of turn");
+    }
+}
+
+static enum outcome read_parent(struct signer *s, struct err *err)
+{
+    struct msg m;
+    struct err broken;
+    enum chan_state state = chan_read(s->parent, &broken);
+    enum outcome outcome = GO_ON;
+
+    while (outcome == GO_ON && chan_next(s->parent, &m))
+        outcome = take_parent_msg(s, &m, err);
+    if (outcome != GO_ON)
+        return outcome;
+    /* Without its parent a child has nobody to tell, and nothing to live for. */
+    return state == CHAN_OPEN && chan_flush(s->parent) ? GO_ON : DONE;
+}
+
+/* ---- the loop */
+
+static struct pollfd wait_for(const struct chan *c)
+{
+    short out = c->fd >= 0 && chan_pending(c) > 0 ? POLLOUT : 0;
+
+    return (struct pollfd){.fd = c->fd, .events = (short)(POLLIN | out)};
+}
+
+/* What waits to be written to a neighbour; a neighbour that is gone says so at the next read. */
+static void flush_waiting(struct chan *c, const struct pollfd *p)
+{
+    if ((p->revents & POLLOUT) && !chan_flush(c))
+        chan_close(c);
+}
+
+static enum outcome turn(struct signer *s, struct err *err)
+{
+    struct pollfd p[3] = {wait_for(s->parent), wait_for(&s->gate), wait_for(&s->custodian)};
+    const short in = POLLIN | POLLHUP | POLLERR;
+
+    if (poll(p, 3, -1) < 0)
+        return errno == EINTR || (err_errno(err, ERR_INTERNAL, errno, "poll"), false) ? GO_ON : FAILED;
+    flush_waiting(&s->gate, &p[1]);
+    flush_waiting(&s->custodian, &p[2]);
+    if (s->gate.fd >= 0 && (p[1].revents & in) && !read_gate(s, err))
+        return FAILED;
+    if (s->custodian.fd >= 0 && (p[2].revents & in) && !read_custodian(s, err))
+        return FAILED;
+    if (p[0].revents)
+        return read_parent(s, err);
+    return GO_ON;
+}
+
+/* Whatever the gate has sent is answered, and the answers are gone, before the end. */
+static bool drain(struct signer *s, struct err *err)
+{
+    struct pollfd p;
+
+    if (s->gate.fd >= 0)
+        TRY(read_gate(s, err));
+    while (s->gate.fd >= 0 && chan_pending(&s->gate) > 0) {
+        p = (struct pollfd){.fd = s->gate.fd, .events = POLLOUT};
+        if (poll(&p, 1, DRAIN_WAIT_MS) <= 0 || !chan_flush(&s->gate))
+            break;
+    }
+    return true;
+}
+
+/* ---- the start */
+
+/* Waits for the next message of the parent; false: the parent is gone. */
+static bool next_from_parent(struct signer *s, struct msg *m)
+{
+    struct err broken;
+
+    while (!chan_next(s->parent, m)) {
+        struct pollfd p = {.fd = s->parent->fd, .events = POLLIN};
+
+        if (poll(&p, 1, -1) < 0 && errno != EINTR)
+            return false;
+        if (p.revents && chan_read(s->parent, &broken) != CHAN_OPEN)
+            return false;
+    }
+    return true;
+}
+
+static enum outcome begin(struct signer *s, struct err *err)
+{
+    struct msg m;
+
+    if (!next_from_parent(s, &m))
+        return DONE;
+    if (m.type != MSG_START)
+        msg_fatal(s->parent, "not a start");
+    if (!start_up(s, &m, err))
+        return FAILED;
+    if (!next_from_parent(s, &m))
+        return DONE;
+    if (m.type != MSG_TABLE)
+        msg_fatal(s->parent, "no table after the start");
+    if (!take_table(s, &m, err) || !keys_prove_token(s, err))
+        return FAILED;
+    chan_put(s->parent, MSG_READY);
+    chan_end(s->parent);
+    return chan_flush(s->parent) ? GO_ON : DONE;
+}
+
+static void tell_failure(struct signer *s, const struct err *err)
+{
+    struct chan *const neighbours[] = {&s->gate, &s->custodian};
+
+    /* What was signed before the failure still counts. */
+    for (size_t i = 0; i < 2; i++) {
+        if (neighbours[i]->fd >= 0 && !chan_flush(neighbours[i]))
+            chan_close(neighbours[i]);
+    }
+    chan_put(s->parent, MSG_FAILED);
+    put_err(s->parent, err);
+    chan_end(s->parent);
+    if (!chan_flush(s->parent))
+        chan_close(s->parent);
+}
+
+int signer_main(struct chan *parent)
+{
+    struct signer s = {.parent = parent, .gate = {.fd = -1}, .custodian = {.fd = -1}};
+    struct err err = {0};
+    enum outcome outcome = begin(&s, &err);
+
+    while (outcome == GO_ON)
+        outcome = turn(&s, &err);
+    if (outcome == DONE && s.token && !drain(&s, &err))
+        outcome = FAILED;
+    if (outcome == FAILED)
+        tell_failure(&s, &err);
+    keys_free(&s);
+    token_close(s.token);
+    chan_close(&s.gate);
+    chan_close(&s.custodian);
+    return outcome == FAILED;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the signer share.
+ */
+#ifndef KEYD_SIGNER_STATE_H
+#define KEYD_SIGNER_STATE_H
+
+#include "keyd/process/msg.h"
+#include "keyd/process/table.h"
+#include "keyd/token/token.h"
+
+struct signer {
+    struct chan *parent;
+    struct chan gate, custodian; /* fd -1: not there */
+    uint32_t index;
+    struct token *token;
+    struct table table; /* each entry's `user` is a struct held (keys.h) */
+    uint64_t made, failed;
+};
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of this room share: the token behind its handle, and the one place where a CK_RV
+ * becomes an error.
+ */
+#ifndef KEYD_TOKEN_INTERNAL_H
+#define KEYD_TOKEN_INTERNAL_H
+
+#include <openssl/evp.h>
+#include <p11-kit/pkcs11.h>
+
+#include "keyd/token/keys.h"
+#include "keyd/token/module.h"
+#include "keyd/token/token.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct token {
+    struct module module;
+    CK_FUNCTION_LIST *p11; /* the module's functions */
+    CK_SLOT_ID slot;
+    CK_SESSION_HANDLE session; /* the only one, from open to close */
+    bool has_session;
+    bool lost;
+    bool can_generate[KEY_TYPE_COUNT];
+    struct token_info info;
+    EVP_MD_CTX *digest; /* made once: the signing path allocates nothing */
+    EVP_MD *sha256, *sha384, *sha512;
+};
+
+/* "C_Sign: CKR_DEVICE_ERROR", with the code and hint that fit the CK_RV (PKCS#11 v2.40 5.1), and
+ * remembers whether session, login or token are gone with it. Always returns false. */
+bool token_fail(struct token *t, const char *function, CK_RV rv, struct err *err);
+
+/* Whether a CK_RV says that session, login or token are gone. */
+bool rv_is_loss(CK_RV rv);
+
+/* As token_fail, for calls that need no session. Always returns false. */
+bool rv_fail(const char *function, CK_RV rv, struct err *err);
+
+/* ---- what PKCS#11 wants for each type of key (types.c) */
+
+struct type_row {
+    enum key_type type;
+    CK_KEY_TYPE key_type;
+    CK_MECHANISM_TYPE generate;
+    const CK_MECHANISM_TYPE
+        *allowed; /* what CKA_ALLOWED_MECHANISMS holds; the first must be there */
+    size_t allowed_count;
+    struct {
+        const uint8_t *bytes;
+        size_t len;
+    } params[2]; /* CKA_EC_PARAMS, in the order to try; empty for RSA */
+};
+
+/* The row of a type; NULL for one that is not known. */
+const struct type_row *type_row(enum key_type type);
+
+/* ---- public keys (spki.c) */
+
+/* Reads a public key object and writes its DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7), canonical
+ * whatever form the token gives it in, to spki (SPKI_MAX_LEN bytes). *ret_point_raw, if not NULL:
+ * whether CKA_EC_POINT came without its OCTET STRING. */
+bool spki_read(struct token *t, token_handle public_key, enum key_type type, uint8_t *spki,
+               size_t *spki_len, bool *ret_point_raw, struct err *err) MUST_USE;
+
+/* The public key in a DER SubjectPublicKeyInfo; freed with EVP_PKEY_free. ERR_BAD_REQUEST when
+ * it is none, or has bytes after it. */
+bool spki_decode(const uint8_t *spki, size_t spki_len, EVP_PKEY **ret, struct err *err) MUST_USE;
+
+/* ---- generation with its parts visible, for the probe (generate.c) */
+
+struct generate {
+    enum key_type type;
+    const uint8_t *cka_id;
+    size_t cka_id_len;
+    const char *label;
+    bool persistent;
+    bool unmodifiable;                /* CKA_MODIFIABLE false */
+    const CK_MECHANISM_TYPE *allowed; /* NULL: those of the type */
+    size_t allowed_count;
+};
+
+/* C_GenerateKeyPair with the template of keyd. The caller destroys both. */
+bool generate_pair(struct token *t, const struct generate *what, token_handle *ret_public,
+                   token_handle *ret_private, struct err *err) MUST_USE;
+
+#endif

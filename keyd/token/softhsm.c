@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SoftHSM2 keeps a token in <tokendir>/<uuid>/: token.object with the master keys, one file an
+ * object. It neither fsyncs nor survives a kill while it rewrites token.object (facts: tokens.md);
+ * what that asks of us stands here and nowhere else.
+ */
+#include "keyd/token/softhsm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/base/mem.h"
+
+#define CONF "softhsm2.conf"
+
+static void cleanup_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+static void cleanup_dir(DIR **d)
+{
+    if (*d)
+        closedir(*d);
+}
+
+static bool join(char *out, size_t size, const char *dir, const char *name, struct err *err)
+{
+    int n = snprintf(out, size, "%s/%s", dir, name);
+
+    if (n < 0 || (size_t)n >= size)
+        return err_set(err, ERR_STORAGE, "the path %s/%s is too long", dir, name);
+    return true;
+}
+
+/* ---- its configuration */
+
+/* SoftHSM's reader of this file ends a line at '#' and takes what stands between two '='; it knows
+ * no quoting, and lines end at 1023 bytes. */
+static bool check_path(const char *dir, struct err *err)
+{
+    if (dir[0] != '/' || strpbrk(dir, "#=\r\n") || strlen(dir) > 512) {
+        err_set(err, ERR_STORAGE, "SoftHSM cannot keep tokens below %.80s", dir);
+        return err_hint(err, "state-dir must be an absolute path without '#' and '='");
+    }
+    return true;
+}
+
+static bool make_dir(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_errno(err, ERR_STORAGE, errno, "cannot make %s", path);
+    return true;
+}
+
+static bool sync_path(const char *path, int flags, struct err *err)
+{
+    CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags);
+
+    if (fd < 0 && errno == ENOENT)
+        return true; /* it was removed meanwhile */
+    if (fd < 0 || fsync(fd) != 0)
+        return err_errno(err, ERR_STORAGE, errno, "cannot make %s durable", path);
+    return true;
+}
+
+/* Writes beside and renames, so that the file is there whole or not at all. */
+static bool write_new(const char *path, const char *text, struct err *err)
+{
+    char beside[PATH_MAX];
+
+    if (snprintf(beside, sizeof(beside), "%s.new", path) >= (int)sizeof(beside))
+        return err_set(err, ERR_STORAGE, "the path %s is too long", path);
+    CLEANUP(cleanup_fd) int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t n = strlen(text);
+    if (fd < 0 || write(fd, text, n) != (ssize_t)n || fsync(fd) != 0 || rename(beside, path) != 0)
+        return err_errno(err, ERR_STORAGE, errno, "cannot write %s", path);
+    return true;
+}
+
+bool softhsm_write_conf(const char *state_dir, struct err *err)
+{
+    char conf[PATH_MAX], tokens[PATH_MAX], text[PATH_MAX + 512];
+
+    TRY(check_path(state_dir, err));
+    TRY(join(conf, sizeof(conf), state_dir, CONF, err));
+    TRY(join(tokens, sizeof(tokens), state_dir, "tokens", err));
+    TRY(make_dir(tokens, err));
+    if (access(conf, F_OK) == 0)
+        return true;
+    snprintf(text, sizeof(text),
+             "# Written by keyd for its token processes (SOFTHSM2_CONF).\n"
+             "directories.tokendir = %s\n"
+             "objectstore.backend = file\n"
+             "log.level = ERROR\n"
+             "slots.removable = false\n"
+             "slots.mechanisms = ALL\n"
+             "library.reset_on_fork = false\n",
+             tokens);
+    TRY(write_new(conf, text, err));
+    return sync_path(state_dir, O_DIRECTORY, err);
+}
+
+bool softhsm_environment(const char *state_dir, struct err *err)
+{
+    char conf[PATH_MAX];
+
+    if (!state_dir)
+        return true;
+    TRY(join(conf, sizeof(conf), state_dir, CONF, err));
+    if (access(conf, F_OK) != 0)
+        return true;
+    if (setenv("SOFTHSM2_CONF", conf, 1) != 0)
+        return err_set(err, ERR_INTERNAL, "no memory for SOFTHSM2_CONF");
+    return true;
+}
+
+/* ---- the file that a killed login destroys */
+
+/* SoftHSM takes a token's serial number from its UUID (8-4-4-4-12), which names its folder: the
+ * fourth and the fifth group. */
+static bool folder_has_serial(const char *name, const char *serial)
+{
+    return strlen(name) == 36 && strlen(serial) == 16 && name[23] == '-' &&
+           strncmp(name + 19, serial, 4) == 0 && strcmp(name + 24, serial + 4) == 0;
+}
+
+bool softhsm_guarded_file(const char *state_dir, const char *serial, char *path, size_t size,
+                          struct err *err)
+{
+    char tokens[PATH_MAX], folder[PATH_MAX];
+
+    TRY(join(tokens, sizeof(tokens), state_dir, "tokens", err));
+    CLEANUP(cleanup_dir) DIR *dir = opendir(tokens);
+    if (!dir && errno != ENOENT)
+        return err_errno(err, ERR_STORAGE, errno, "cannot read %s", tokens);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!folder_has_serial(e->d_name, serial))
+            continue;
+        TRY(join(folder, sizeof(folder), tokens, e->d_name, err));
+        return join(path, size, folder, "token.object", err);
+    }
+    if (size > 0)
+        path[0] = 0;
+    return true;
+}
+
+/* ---- durability */
+
+/* File times advance in ticks of some milliseconds, so what changed shortly before the last look
+ * may have changed again after it: looked at twice rather than never. */
+#define OVERLAP_S 2
+
+/* Of the one state directory that a process has; realtime; zero: never. */
+static struct timespec last_sync;
+
+static bool changed_since(const struct stat *st, time_t since)
+{
+    return st->st_ctim.tv_sec >= since;
+}
+
+static bool sync_folder(const char *folder, time_t since, struct err *err)
+{
+    CLEANUP(cleanup_dir) DIR *dir = opendir(folder);
+    struct stat st;
+
+    if (!dir && errno == ENOENT)
+        return true;
+    if (!dir || fstat(dirfd(dir), &st) != 0)
+        return err_errno(err, ERR_STORAGE, errno, "cannot read %s", folder);
+    bool any = changed_since(&st, since);
+    for (struct dirent *e; (e = readdir(dir));) {
+        char path[PATH_MAX];
+
+        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        TRY(join(path, sizeof(path), folder, e->d_name, err));
+        if (S_ISDIR(st.st_mode))
+            TRY(sync_folder(path, since, err));
+        else if (S_ISREG(st.st_mode) && changed_since(&st, since))
+            TRY(sync_path(path, 0, err));
+    }
+    return any ? sync_path(folder, O_DIRECTORY, err) : true;
+}
+
+bool softhsm_sync(const char *state_dir, struct err *err)
+{
+    char tokens[PATH_MAX];
+    struct timespec now;
+
+    if (!state_dir)
+        return true;
+    TRY(join(tokens, sizeof(tokens), state_dir, "tokens", err));
+    clock_gettime(CLOCK_REALTIME, &now);
+    /* A clock that was set back makes everything look new: that costs time, not safety. */
+    time_t since = last_sync.tv_sec > OVERLAP_S ? last_sync.tv_sec - OVERLAP_S : 0;
+    if (now.tv_sec < last_sync.tv_sec)
+        since = 0;
+    TRY(sync_folder(tokens, since, err));
+    last_sync = now;
+    return true;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/gate/queue.h"
+#include "proto/base/mem.h"
+#include "tests/unit/test.h"
+
+#define CALLS 64
+
+static struct queue q;
+static struct call calls[CALLS];
+
+static int set_up(void **state)
+{
+    (void)state;
+    q = (struct queue){0};
+    memset(calls, 0, sizeof(calls));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    while (q.principals) {
+        struct principal *p = q.principals;
+
+        q.principals = p->next;
+        mem_free(p);
+    }
+    return 0;
+}
+
+static struct call *of(size_t i, uint32_t uid)
+{
+    calls[i].principal = queue_principal(&q, ROLE_FRONTEND, uid);
+    calls[i].cost_us = 10;
+    assert_non_null(calls[i].principal);
+    return &calls[i];
+}
+
+static void one_principal_is_served_in_order(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 10; i++)
+        queue_push(&q, of(i, 1));
+    assert_int_equal(q.count, 10);
+    assert_int_equal(q.cost_us, 100);
+    for (size_t i = 0; i < 10; i++)
+        assert_ptr_equal(queue_pop(&q), &calls[i]);
+    assert_null(queue_pop(&q));
+    assert_int_equal(q.cost_us, 0);
+}
+
+/* The flood of one does not delay the other by more than one call. */
+static void principals_are_served_in_turn(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 30; i++)
+        queue_push(&q, of(i, 1));
+    for (size_t i = 30; i < 33; i++)
+        queue_push(&q, of(i, 2));
+    queue_push(&q, of(33, 3));
+    static const size_t want[] = {0, 30, 33, 1, 31, 2, 32, 3, 4, 5};
+    for (size_t i = 0; i < COUNT(want); i++)
+        assert_ptr_equal(queue_pop(&q), &calls[want[i]]);
+}
+
+static void a_returning_principal_waits_for_its_turn(void **state)
+{
+    (void)state;
+    queue_push(&q, of(0, 1));
+    queue_push(&q, of(1, 2));
+    queue_push(&q, of(2, 2));
+    assert_ptr_equal(queue_pop(&q), &calls[0]);
+    queue_push(&q, of(3, 1));
+    assert_ptr_equal(queue_pop(&q), &calls[1]);
+    assert_ptr_equal(queue_pop(&q), &calls[3]);
+    assert_ptr_equal(queue_pop(&q), &calls[2]);
+    assert_null(queue_pop(&q));
+}
+
+static void what_comes_back_is_served_first(void **state)
+{
+    (void)state;
+    queue_push(&q, of(0, 1));
+    queue_push(&q, of(1, 1));
+    struct call *first = queue_pop(&q);
+    queue_push_back(&q, first);
+    assert_ptr_equal(queue_pop(&q), first);
+    assert_ptr_equal(queue_pop(&q), &calls[1]);
+}
+
+static void any_call_can_be_taken_out(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 5; i++)
+        queue_push(&q, of(i, i % 2 + 1));
+    queue_remove(&q, &calls[1]);
+    queue_remove(&q, &calls[3]); /* principal 2 leaves the ring */
+    queue_remove(&q, &calls[2]);
+    assert_int_equal(q.count, 2);
+    assert_ptr_equal(queue_pop(&q), &calls[0]);
+    assert_ptr_equal(queue_pop(&q), &calls[4]);
+    assert_null(queue_pop(&q));
+    assert_null(q.ring_last);
+}
+
+/* Roles do not mix, though the uid is the same. */
+static void a_principal_is_role_and_uid(void **state)
+{
+    (void)state;
+    assert_ptr_equal(queue_principal(&q, ROLE_FRONTEND, 7), queue_principal(&q, ROLE_FRONTEND, 7));
+    assert_ptr_not_equal(queue_principal(&q, ROLE_FRONTEND, 7),
+                         queue_principal(&q, ROLE_OPERATOR, 7));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(one_principal_is_served_in_order),
+        T(principals_are_served_in_turn),
+        T(a_returning_principal_waits_for_its_turn),
+        T(what_comes_back_is_served_first),
+        T(any_call_can_be_taken_out),
+        T(a_principal_is_role_and_uid),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "keyd/config.h"
+#include "tests/unit/test.h"
+
+static bool read_text(const char *text, struct config *c, struct err *err)
+{
+    char path[] = "/tmp/keyd-config.XXXXXX";
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    bool ok = config_read(c, path, err);
+    unlink(path);
+    return ok;
+}
+
+static void an_empty_file_gives_the_defaults(void **state)
+{
+    struct config c;
+    struct err err;
+
+    (void)state;
+    assert_true(read_text("", &c, &err));
+    assert_string_equal(c.state_dir, "/var/lib/keyd");
+    assert_string_equal(c.run_dir, "/run/keyd");
+    assert_contains(c.token_uri, "pkcs11:token=keyd?module-path=/");
+    assert_contains(c.token_uri, "&pin-source=file:/var/lib/keyd/user.pin");
+    assert_true(c.signers >= 1);
+    assert_false(c.landlock_optional);
+    assert_int_equal(c.connections, 1024);
+    assert_int_equal(c.signer_timeout_ms, 1000);
+}
+
+static void one_setting_moves_everything(void **state)
+{
+    struct config c;
+    struct err err;
+    char path[SOCKET_PATH_MAX + 1];
+
+    (void)state;
+    assert_true(read_text("[keyd]\nstate-dir = /srv/k\n", &c, &err));
+    assert_string_equal(c.run_dir, "/srv/k/run");
+    assert_contains(c.token_uri, "pin-source=file:/srv/k/user.pin");
+    assert_true(config_socket_path(&c, "frontend/keyd.sock", path, &err));
+    assert_string_equal(path, "/srv/k/run/frontend/keyd.sock");
+}
+
+static void every_setting_is_read(void **state)
+{
+    struct config c;
+    struct err err;
+
+    (void)state;
+    assert_true(read_text("# comment\n[keyd]\nuser = keyd\nsigners = 3\nlandlock = optional\n"
+                          "[token]\nuri = pkcs11:token=x;serial=1?module-path=/m.so\n"
+                          "signer-timeout-ms = 70\n[sockets]\nrun-dir = /r\nfrontend-group = f\n"
+                          "control-group = g\n[limits]\nconnections = 1\nin-flight = 2\n"
+                          "queue = 3\nbuffers-mib = 4\ndefault-deadline-ms = 5\n"
+                          "max-deadline-ms = 6\n",
+                          &c, &err));
+    assert_string_equal(c.user, "keyd");
+    assert_int_equal(c.signers, 3);
+    assert_true(c.landlock_optional);
+    assert_string_equal(c.token_uri, "pkcs11:token=x;serial=1?module-path=/m.so");
+    assert_int_equal(c.signer_timeout_ms, 70);
+    assert_string_equal(c.run_dir, "/r");
+    assert_string_equal(c.frontend_group, "f");
+    assert_string_equal(c.control_group, "g");
+    assert_int_equal(c.connections, 1);
+    assert_int_equal(c.in_flight, 2);
+    assert_int_equal(c.queue, 3);
+    assert_int_equal(c.buffers_mib, 4);
+    assert_int_equal(c.default_deadline_ms, 5);
+    assert_int_equal(c.max_deadline_ms, 6);
+}
+
+static void bad_files_are_told_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *text, *says, *hints;
+    } rows[] = {
+        {"[keyd]\nstate-dri = /x\n", "line 2: [keyd] state-dri is no setting", "[keyd] state-dir"},
+        {"[limits]\n\nconections = 5\n", "line 3", "[limits] connections"},
+        {"[limit]\nqueue = 5\n", "[limit] queue is no setting", "[limits] queue"},
+        {"[keyd]\nsigners = many\n", "signers = many is not a number from 0 to 64", ""},
+        {"[keyd]\nsigners = -1\n", "not a number", ""},
+        {"[keyd]\nsigners = 65\n", "not a number from 0 to 64", ""},
+        {"[keyd]\nsigners = 5x\n", "not a number", ""},
+        {"[keyd]\nsigners =\n", "not a number", ""},
+        {"[keyd]\nlandlock = no\n", "neither optional nor required", ""},
+        {"[keyd]\nstate-dir = var\n", "not an absolute path", "begin it with /"},
+        {"[keyd]\nstate-dir =\n", "state-dir is empty", ""},
+        {"[keyd\nsigners = 1\n", "line 1", ""},
+        {"[keyd]\nwhat is this\n", "line 2", ""},
+        {"[keyd]\nstate-dir = /a/very/long/path/for/a/socket/that/does/not/fit/into/the/hundred/"
+         "and/seven/bytes/that/unix/allows\n",
+         "107 are possible", "shorter"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct config c = {.signers = 77};
+        struct err err = {0};
+
+        assert_false(read_text(rows[i].text, &c, &err));
+        assert_contains(err.text, rows[i].says);
+        assert_contains(err.hint, rows[i].hints);
+        assert_int_equal(c.signers, 77); /* untouched */
+    }
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    struct config c;
+    struct err err;
+
+    (void)state;
+    assert_false(config_read(&c, "/nonexistent/keyd.conf", &err));
+    assert_contains(err.text, "/nonexistent/keyd.conf");
+}
+
+static void only_limits_can_be_reloaded(void **state)
+{
+    struct config a, b;
+    struct err err;
+
+    (void)state;
+    assert_true(read_text("[limits]\nqueue = 5\n", &a, &err));
+    assert_true(read_text("[limits]\nqueue = 6\n[token]\nsigner-timeout-ms = 99\n", &b, &err));
+    assert_true(config_reloadable(&a, &b, &err));
+    assert_true(read_text("[keyd]\nlandlock = optional\n", &b, &err));
+    assert_false(config_reloadable(&a, &b, &err));
+    assert_contains(err.text, "[keyd] landlock");
+    assert_contains(err.hint, "restart");
+}
+
+/* What --print-config prints, with its comments taken away, is a file that reads as the defaults.
+ */
+static void the_printed_settings_are_the_defaults(void **state)
+{
+    char *text = NULL, *bare;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    struct config printed, defaults;
+    struct err err;
+
+    (void)state;
+    config_print(out);
+    fclose(out);
+    bare = strdup(text);
+    char *to = bare;
+    for (const char *line = text; *line;) {
+        size_t n = strcspn(line, "\n") + 1;
+        bool doc = line[0] == '#' && line[1] == ' ';
+
+        if (!doc) {
+            memcpy(to, line + (line[0] == '#'), n - (line[0] == '#'));
+            to += n - (line[0] == '#');
+        }
+        line += n;
+    }
+    *to = 0;
+    assert_true(read_text(bare, &printed, &err));
+    assert_true(read_text("", &defaults, &err));
+    assert_memory_equal(&printed, &defaults, sizeof(printed));
+    free(text);
+    free(bare);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file_gives_the_defaults),
+        cmocka_unit_test(one_setting_moves_everything),
+        cmocka_unit_test(every_setting_is_read),
+        cmocka_unit_test(bad_files_are_told_what_is_wrong),
+        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(only_limits_can_be_reloaded),
+        cmocka_unit_test(the_printed_settings_are_the_defaults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
