@@ -76,6 +76,11 @@ struct token_object {
 bool token_list_objects(struct token *t, struct token_object **ret, size_t *ret_count,
                         struct err *err) MUST_USE;
 
+/* As token_list_objects, but only those at the places `first` to `first` + `max` - 1 of that order;
+ * objects that went meanwhile are left out. *ret_total: how many token objects there are. */
+bool token_page_objects(struct token *t, size_t first, size_t max, struct token_object **ret,
+                        size_t *ret_count, size_t *ret_total, struct err *err) MUST_USE;
+
 /* Frees the list. NULL is fine. */
 void token_objects_free(struct token_object *objects, size_t count);
 

@@ -299,14 +299,6 @@ void token_objects_free(struct token_object *objects, size_t count)
     mem_free(objects);
 }
 
-static int by_handle(const void *a, const void *b)
-{
-    token_handle x = ((const struct token_object *)a)->handle;
-    token_handle y = ((const struct token_object *)b)->handle;
-
-    return x < y ? -1 : x > y;
-}
-
 static bool read_all(struct token *t, const token_handle *handles, size_t count,
                      struct token_object *list, size_t *ret_read, struct err *err)
 {
@@ -325,24 +317,41 @@ static bool read_all(struct token *t, const token_handle *handles, size_t count,
     return true;
 }
 
-bool token_list_objects(struct token *t, struct token_object **ret, size_t *ret_count,
-                        struct err *err)
+static int by_number(const void *a, const void *b)
+{
+    token_handle x = *(const token_handle *)a, y = *(const token_handle *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+bool token_page_objects(struct token *t, size_t first, size_t max, struct token_object **ret,
+                        size_t *ret_count, size_t *ret_total, struct err *err)
 {
     struct attrs what = {0};
     AUTO_FREE token_handle *handles = NULL;
-    size_t count, have = 0;
+    size_t total, have = 0;
 
     attrs_bool(&what, CKA_TOKEN, true);
-    TRY(search_objects(t, &what, &handles, &count, err));
+    TRY(search_objects(t, &what, &handles, &total, err));
+    qsort(handles, total, sizeof(*handles), by_number);
+    size_t at = first < total ? first : total, count = total - at < max ? total - at : max;
     struct token_object *list = mem_array(count, sizeof(*list));
     if (!list)
         return err_set(err, ERR_INTERNAL, "no memory for %zu objects", count);
-    if (!read_all(t, handles, count, list, &have, err)) {
+    if (!read_all(t, handles + at, count, list, &have, err)) {
         token_objects_free(list, have);
         return false;
     }
-    qsort(list, have, sizeof(*list), by_handle);
     *ret = list;
     *ret_count = have;
+    *ret_total = total;
     return true;
+}
+
+bool token_list_objects(struct token *t, struct token_object **ret, size_t *ret_count,
+                        struct err *err)
+{
+    size_t total;
+
+    return token_page_objects(t, 0, SIZE_MAX, ret, ret_count, &total, err);
 }

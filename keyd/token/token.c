@@ -225,6 +225,10 @@ static bool check_pin_flags(struct token *t, struct err *err)
 
 bool token_login(struct token *t, const struct secret *pin, struct err *err)
 {
+    if (pin->len == 0) {
+        err_set(err, ERR_DENIED, "the PIN for token \"%s\" is empty", t->info.label);
+        return err_hint(err, "check pin-source");
+    }
     TRY(check_pin_flags(t, err));
     CK_RV rv = t->p11->C_Login(t->session, CKU_USER, pin->bytes, pin->len);
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN)

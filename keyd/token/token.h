@@ -28,7 +28,7 @@ bool token_open(struct token **ret, const char *uri, const char *state_dir, bool
                 struct err *err) MUST_USE;
 
 /* C_Login as user. ERR_DENIED: wrong or locked PIN; it is never tried again. Refuses before it
- * tries when CKF_USER_PIN_FINAL_TRY is set. */
+ * tries when CKF_USER_PIN_FINAL_TRY is set or the PIN is empty. */
 bool token_login(struct token *t, const struct secret *pin, struct err *err) MUST_USE;
 
 /* What the token says of itself. Borrowed. */
@@ -48,6 +48,9 @@ bool token_uri_check(const char *uri, struct err *err) MUST_USE;
 
 /* The path in its pin-source ("file:" or a plain absolute path), percent-decoded, into path. */
 bool token_uri_pin_source(const char *uri, char *path, size_t size, struct err *err) MUST_USE;
+
+/* The folder that its module lies in, for the sandbox of whoever opens it. */
+bool token_uri_module_dir(const char *uri, char *path, size_t size, struct err *err) MUST_USE;
 
 /* ---- making one */
 

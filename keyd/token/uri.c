@@ -135,3 +135,20 @@ bool token_uri_pin_source(const char *uri, char *path, size_t size, struct err *
     memcpy(path, found, n);
     return true;
 }
+
+bool token_uri_module_dir(const char *uri, char *path, size_t size, struct err *err)
+{
+    CLEANUP(uri_cleanup) P11KitUri *parsed = NULL;
+
+    TRY(uri_parse(uri, &parsed, err));
+    const char *module = p11_kit_uri_get_module_path(parsed); /* absolute: it has a '/' */
+    size_t n = (size_t)(strrchr(module, '/') - module);
+    if (n == 0)
+        n = 1;
+    if (n >= size)
+        return err_set(err, ERR_BAD_REQUEST, "the path in module-path is longer than %zu bytes",
+                       size - 1);
+    memcpy(path, module, n);
+    path[n] = 0;
+    return true;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/token/odd.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT struct odd odd;
+
+static CK_FUNCTION_LIST *real, mine;
+static bool turned;
+
+static void read_environment(void)
+{
+    const char *how = getenv("KEYD_ODD");
+    char *end;
+
+    if (!how)
+        return;
+    bool copy = strncmp(how, "copy ", 5) == 0;
+    *(copy ? &odd.fail_copy : &odd.fail_sign) = strtoul(how + 5, &end, 16);
+    odd.fail_sign_after = (unsigned)strtoul(end, NULL, 16);
+}
+
+static CK_RV odd_initialize(void *args)
+{
+    read_environment();
+    turned = false;
+    return odd.fail_initialize ? odd.fail_initialize : real->C_Initialize(args);
+}
+
+static CK_RV odd_login(CK_SESSION_HANDLE s, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+{
+    odd.logins++;
+    return odd.fail_login ? odd.fail_login : real->C_Login(s, user, pin, len);
+}
+
+static CK_RV odd_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    CK_RV rv = real->C_GetTokenInfo(slot, info);
+
+    info->flags |= odd.token_flags;
+    if (odd.blank)
+        info->flags &= ~(CK_FLAGS)CKF_TOKEN_INITIALIZED;
+    return rv;
+}
+
+static CK_RV odd_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
+{
+    if (odd.few_mechanisms && type != CKM_ECDSA && type != CKM_EC_KEY_PAIR_GEN)
+        return CKR_MECHANISM_INVALID;
+    return real->C_GetMechanismInfo(slot, type, info);
+}
+
+static CK_RV odd_sign_init(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE key)
+{
+    bool fails = odd.sign_inits++ >= odd.fail_sign_after;
+    return odd.fail_sign && fails ? odd.fail_sign : real->C_SignInit(s, m, key);
+}
+
+static CK_RV odd_sign(CK_SESSION_HANDLE s, CK_BYTE *data, CK_ULONG len, CK_BYTE *sig,
+                      CK_ULONG *sig_len)
+{
+    CK_ULONG room = *sig_len;
+    CK_RV rv = real->C_Sign(s, data, len, sig, sig_len);
+
+    if (rv == CKR_OK && odd.signature_len > 0) {
+        memcpy(sig, odd.signature, odd.signature_len < room ? odd.signature_len : room);
+        *sig_len = odd.signature_len;
+        return odd.signature_len > room ? CKR_BUFFER_TOO_SMALL : CKR_OK;
+    }
+    if (rv == CKR_OK && odd.bad_signatures)
+        sig[*sig_len - 1] ^= 1;
+    return rv;
+}
+
+static CK_RV odd_find(CK_SESSION_HANDLE s, CK_ATTRIBUTE *list, CK_ULONG n)
+{
+    odd.finds++;
+    return real->C_FindObjectsInit(s, list, n);
+}
+
+static bool is_oid(const CK_ATTRIBUTE *a)
+{
+    return a->type == CKA_EC_PARAMS && a->ulValueLen == 5 && *(CK_BYTE *)a->pValue == 0x06;
+}
+
+/* The string "edwards25519", which SoftHSM does not know, becomes the OID that it does. */
+static bool translate(CK_ATTRIBUTE *a)
+{
+    static CK_BYTE oid[] = {0x06, 0x03, 0x2b, 0x65, 0x70};
+
+    if (a->type != CKA_EC_PARAMS || *(CK_BYTE *)a->pValue != 0x13)
+        return false;
+    a->pValue = oid;
+    a->ulValueLen = sizeof(oid);
+    return true;
+}
+
+static CK_RV odd_generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n,
+                          CK_ATTRIBUTE *priv, CK_ULONG priv_n, CK_OBJECT_HANDLE *pub_h,
+                          CK_OBJECT_HANDLE *priv_h)
+{
+    if (odd.fail_generate)
+        return odd.fail_generate;
+    for (CK_ULONG i = 0; odd.no_names && i < pub_n; i++) {
+        if (!translate(&pub[i]) && is_oid(&pub[i]))
+            return CKR_DOMAIN_PARAMS_INVALID;
+    }
+    for (CK_ULONG i = 0; odd.any_mechanism && i < priv_n; i++) {
+        if (priv[i].type == CKA_ALLOWED_MECHANISMS)
+            priv[i] = priv[0]; /* once more CKA_TOKEN, and no list */
+    }
+    return real->C_GenerateKeyPair(s, m, pub, pub_n, priv, priv_n, pub_h, priv_h);
+}
+
+static CK_RV odd_copy(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *list, CK_ULONG n,
+                      CK_OBJECT_HANDLE *copy)
+{
+    return odd.fail_copy ? odd.fail_copy : real->C_CopyObject(s, o, list, n, copy);
+}
+
+static CK_RV odd_set(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *list, CK_ULONG n)
+{
+    turned = odd.flags_turn;
+    return odd.flags_turn ? CKR_OK : real->C_SetAttributeValue(s, o, list, n);
+}
+
+/* "04 41 04 ..." becomes "04 ...". */
+static void strip(CK_ATTRIBUTE *a)
+{
+    CK_BYTE *p = a->pValue;
+
+    if (p && a->ulValueLen > 2 && a->ulValueLen != CK_UNAVAILABLE_INFORMATION) {
+        memmove(p, p + 2, a->ulValueLen - 2);
+        a->ulValueLen -= 2;
+    }
+}
+
+static CK_RV odd_get(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, CK_ULONG n)
+{
+    CK_RV rv = real->C_GetAttributeValue(s, o, a, n);
+
+    if (rv == CKR_ATTRIBUTE_SENSITIVE && odd.shows_values) {
+        a->ulValueLen = 32;
+        return CKR_OK;
+    }
+    if (rv == CKR_OK && odd.raw_points && a->type == CKA_EC_POINT)
+        strip(a);
+    if (rv == CKR_OK && turned && a->type == CKA_EXTRACTABLE)
+        *(CK_BBOOL *)a->pValue = CK_TRUE;
+    return rv;
+}
+
+static CK_RV odd_wrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with,
+                      CK_OBJECT_HANDLE key, CK_BYTE *out, CK_ULONG *len)
+{
+    return odd.wraps ? CKR_OK : real->C_WrapKey(s, m, with, key, out, len);
+}
+
+EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
+{
+    void *lib = dlopen("/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
+    void *symbol = lib ? dlsym(lib, "C_GetFunctionList") : NULL;
+    CK_C_GetFunctionList get;
+
+    memcpy(&get, &symbol, sizeof(get));
+    if (!symbol || get(&real) != CKR_OK)
+        return CKR_GENERAL_ERROR;
+    mine = *real;
+    mine.C_Initialize = odd_initialize;
+    mine.C_Login = odd_login;
+    mine.C_GetTokenInfo = odd_token_info;
+    mine.C_GetMechanismInfo = odd_mechanism_info;
+    mine.C_SignInit = odd_sign_init;
+    mine.C_Sign = odd_sign;
+    mine.C_FindObjectsInit = odd_find;
+    mine.C_GenerateKeyPair = odd_generate;
+    mine.C_CopyObject = odd_copy;
+    mine.C_SetAttributeValue = odd_set;
+    mine.C_GetAttributeValue = odd_get;
+    mine.C_WrapKey = odd_wrap;
+    mine.C_GetFunctionList = C_GetFunctionList;
+    *list = &mine;
+    return CKR_OK;
+}
