@@ -21,10 +21,10 @@ static struct held *held_of(struct table_key *key)
 
 static void destroy_copy(struct signer *s, struct held *h)
 {
-    struct err ignored; /* what is not destroyed ends with the session */
+    struct err ignored;
 
     if (h->signs && h->signs != h->object && !token_destroy(s->token, h->signs, &ignored))
-        (void)ignored;
+        h->signs = 0; /* what is not destroyed now ends with the session */
     h->signs = 0;
 }
 
@@ -210,23 +210,29 @@ static bool prove_by_new_key(struct signer *s, enum key_type type, struct err *e
     return ok && !token_lost(s->token);
 }
 
-bool keys_prove_token(struct signer *s, struct err *err)
+static struct table_key *first_with_handle(const struct signer *s)
 {
-    static const enum key_type types[] = {KEY_TYPE_EC_P256, KEY_TYPE_EC_P384, KEY_TYPE_ED25519,
-                                          KEY_TYPE_RSA_2048};
-    token_handle ignored;
-
     for (size_t i = 0; i < s->table.slot_count; i++) {
         struct table_key *key = table_at(&s->table, i);
         const struct held *h = key ? key->user : NULL;
 
-        if (!h || !h->object)
-            continue;
-        if (keys_ready(s, key, &ignored, err))
-            return true;
-        if (token_lost(s->token))
-            return false;
+        if (h && h->object)
+            return key;
     }
+    return NULL;
+}
+
+bool keys_prove_token(struct signer *s, struct err *err)
+{
+    static const enum key_type types[] = {KEY_TYPE_EC_P256, KEY_TYPE_EC_P384, KEY_TYPE_ED25519,
+                                          KEY_TYPE_RSA_2048};
+    struct table_key *key = first_with_handle(s);
+    token_handle ignored;
+
+    if (key && keys_ready(s, key, &ignored, err))
+        return true;
+    if (token_lost(s->token))
+        return false;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (token_can_generate(s->token, types[i]))
             return prove_by_new_key(s, types[i], err);

@@ -28,8 +28,8 @@ bool keys_ready(struct signer *s, struct table_key *key, token_handle *ret,
 /* Forgets the copy, so that the next use makes and proves a new one: after a failed signature. */
 void keys_forget_copy(struct signer *s, struct table_key *key);
 
-/* Proves that the token works: by the first key of the table that it shows, or else by a session
- * key made for it. */
+/* Proves that the token works: by a key of the table that it shows, or, without one that can be
+ * proven, by a session key made for it. One key that fails does not stop the others. */
 bool keys_prove_token(struct signer *s, struct err *err) MUST_USE;
 
 /* Frees the table and what it holds. */

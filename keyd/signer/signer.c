@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A straight line: be told who I am, log in, be confined, learn the keys, prove one, say ready; then
- * a poll(2) loop over three channels. Everything that goes wrong with the token ends the process:
- * the parent starts another one, and the gate gives its calls to those that are left.
+ * A straight line: be told who I am, log in, be confined, learn the keys, prove one, say ready;
+ * then a poll(2) loop over three channels. Everything that goes wrong with the token ends the
+ * process: the parent starts another one, and the gate gives its calls to those that are left.
  */
 #include "keyd/signer/signer.h"
 
@@ -17,7 +17,12 @@
 #define ANSWERS_AT_ONCE 4 /* facts: loop.md: so many answers to one wake-up of the gate */
 #define DRAIN_WAIT_MS   2000
 
-enum outcome { GO_ON, DONE, FAILED };
+enum outcome {
+    GO_ON,
+    DRAIN,  /* finish, then end */
+    GONE,   /* the parent is gone: nobody to tell, nothing to live for */
+    FAILED, /* err says why */
+};
 
 /* ---- the signing gate */
 
@@ -142,7 +147,7 @@ static enum outcome take_parent_msg(struct signer *s, struct msg *m, struct err 
         return GO_ON;
     case MSG_DRAIN:
         msg_end(m, s->parent);
-        return DONE;
+        return DRAIN;
     default:
         msg_fatal(s->parent, "a message out of turn");
     }
@@ -159,8 +164,7 @@ static enum outcome read_parent(struct signer *s, struct err *err)
         outcome = take_parent_msg(s, &m, err);
     if (outcome != GO_ON)
         return outcome;
-    /* Without its parent a child has nobody to tell, and nothing to live for. */
-    return state == CHAN_OPEN && chan_flush(s->parent) ? GO_ON : DONE;
+    return state == CHAN_OPEN && chan_flush(s->parent) ? GO_ON : GONE;
 }
 
 /* ---- the loop */
@@ -184,8 +188,12 @@ static enum outcome turn(struct signer *s, struct err *err)
     struct pollfd p[3] = {wait_for(s->parent), wait_for(&s->gate), wait_for(&s->custodian)};
     const short in = POLLIN | POLLHUP | POLLERR;
 
-    if (poll(p, 3, -1) < 0)
-        return errno == EINTR || (err_errno(err, ERR_INTERNAL, errno, "poll"), false) ? GO_ON : FAILED;
+    if (poll(p, 3, -1) < 0) {
+        if (errno == EINTR)
+            return GO_ON;
+        err_errno(err, ERR_INTERNAL, errno, "cannot wait for messages");
+        return FAILED;
+    }
     flush_waiting(&s->gate, &p[1]);
     flush_waiting(&s->custodian, &p[2]);
     if (s->gate.fd >= 0 && (p[1].revents & in) && !read_gate(s, err))
@@ -230,25 +238,31 @@ static bool next_from_parent(struct signer *s, struct msg *m)
     return true;
 }
 
+/* The next message at the start; GONE also when the parent wants an end before it began. */
+static enum outcome expect(struct signer *s, enum msg_type type, struct msg *m)
+{
+    if (!next_from_parent(s, m) || m->type == MSG_DRAIN)
+        return GONE;
+    if (m->type != type)
+        msg_fatal(s->parent, "a message out of turn");
+    return GO_ON;
+}
+
 static enum outcome begin(struct signer *s, struct err *err)
 {
     struct msg m;
 
-    if (!next_from_parent(s, &m))
-        return DONE;
-    if (m.type != MSG_START)
-        msg_fatal(s->parent, "not a start");
+    if (expect(s, MSG_START, &m) != GO_ON)
+        return GONE;
     if (!start_up(s, &m, err))
         return FAILED;
-    if (!next_from_parent(s, &m))
-        return DONE;
-    if (m.type != MSG_TABLE)
-        msg_fatal(s->parent, "no table after the start");
+    if (expect(s, MSG_TABLE, &m) != GO_ON)
+        return GONE;
     if (!take_table(s, &m, err) || !keys_prove_token(s, err))
         return FAILED;
     chan_put(s->parent, MSG_READY);
     chan_end(s->parent);
-    return chan_flush(s->parent) ? GO_ON : DONE;
+    return chan_flush(s->parent) ? GO_ON : GONE;
 }
 
 static void tell_failure(struct signer *s, const struct err *err)
@@ -275,7 +289,7 @@ int signer_main(struct chan *parent)
 
     while (outcome == GO_ON)
         outcome = turn(&s, &err);
-    if (outcome == DONE && s.token && !drain(&s, &err))
+    if (outcome == DRAIN && !drain(&s, &err))
         outcome = FAILED;
     if (outcome == FAILED)
         tell_failure(&s, &err);

@@ -73,7 +73,7 @@ static bool confine_for_login(const struct settings *c, const struct places *p, 
 /* From the login on: the token's files, to read. */
 static bool confine_for_work(const struct settings *c, const struct places *p, struct err *err)
 {
-    const char *const read[] = {p->tokens, p->softhsm_conf, "/dev/urandom", NULL};
+    const char *const read[] = {p->tokens, "/dev/urandom", NULL};
     const struct sandbox_files files = {.read = read};
     bool applied;
 

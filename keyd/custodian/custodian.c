@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One verb after another. Channels are read whenever something is waited for (peers_pump), so no
+ * peer is ever stuck because another one is slow; requests that come meanwhile wait in a queue.
+ */
+#include "keyd/custodian/custodian.h"
+
+#include <sys/stat.h>
+
+#include "keyd/custodian/internal.h"
+#include "proto/base/mem.h"
+
+#define LAST_WORDS_MS 1000
+
+static void serve(struct custodian *c)
+{
+    while (!c->draining) {
+        peers_pump(c, c->first ? 0 : -1);
+        if (!c->draining)
+            request_serve(c);
+    }
+}
+
+/* Says why, and ends. */
+static int fail(struct custodian *c, const struct err *err)
+{
+    if (c->parent_gone)
+        return 1;
+    chan_put(c->parent, MSG_FAILED);
+    put_err(c->parent, err);
+    chan_end(c->parent);
+    return 1;
+}
+
+static int live(struct custodian *c)
+{
+    struct err err = {.code = ERR_NONE};
+
+    if (!custodian_start(c, &err))
+        return c->draining ? 0 : fail(c, &err);
+    serve(c);
+    if (!token_lost(c->token))
+        return 0;
+    err_set(&err, ERR_UNAVAILABLE, "the token's session is lost");
+    return fail(c, &err);
+}
+
+int custodian_main(struct chan *parent)
+{
+    struct custodian *c = mem_new(sizeof(*c));
+
+    if (!c)
+        return 1;
+    umask(077);
+    c->parent = parent;
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        c->peers[i].chan.fd = -1;
+    int status = live(c);
+    peers_flush(c, LAST_WORDS_MS);
+    peers_free(c);
+    table_free(&c->table);
+    registry_close(c->registry);
+    token_close(c->token);
+    mem_free(c);
+    return status;
+}
+
+bool custodian_uri_check(const char *uri, struct err *err)
+{
+    return token_uri_check(uri, err);
+}
+
+bool custodian_pin_source(const char *uri, char *path, size_t size, struct err *err)
+{
+    return token_uri_pin_source(uri, path, size, err);
+}

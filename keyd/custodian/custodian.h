@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * custodian: the process that changes things. It alone has the registry, and a token session that
+ * may write; it does one management verb after another in straight-line code: intent, token,
+ * commit, publish, answer. And what keyd --init-token and the parent need to know of the token.
+ */
+#ifndef KEYD_CUSTODIAN_CUSTODIAN_H
+#define KEYD_CUSTODIAN_CUSTODIAN_H
+
+#include <stddef.h>
+
+#include "keyd/process/msg.h"
+
+/* The whole life of the process, from MSG_START on `parent`: opens and confines, serves until
+ * MSG_DRAIN or until the parent is gone. Returns the exit status: 0, or 1 after MSG_FAILED. The
+ * caller passes it to _exit(2), since SoftHSM's exit handlers crash. */
+int custodian_main(struct chan *parent);
+
+/* Makes a token under the label that the URI names, and what it needs: state_dir (0700), SoftHSM's
+ * configuration in it, a PIN for its security officer in <state_dir>/so.pin and one for the user
+ * where pin-source says, each 32 random hex digits in a 0600 file. A PIN file that is there is
+ * used, never overwritten: a run that was cut short can be run again. ERR_EXISTS when the token is
+ * there; then nothing was changed. The module has been in the process: end it with _exit(2). */
+bool custodian_init_token(const char *uri, const char *state_dir, struct err *err) MUST_USE;
+
+/* Whether the URI names one PKCS#11 token, as the setting must (token.h: token_uri_check). */
+bool custodian_uri_check(const char *uri, struct err *err) MUST_USE;
+
+/* Where the URI says that the user's PIN is: a path, into `path` (token.h: token_uri_pin_source).
+ */
+bool custodian_pin_source(const char *uri, char *path, size_t size, struct err *err) MUST_USE;
+
+#endif

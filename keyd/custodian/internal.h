@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the custodian share.
+ */
+#ifndef KEYD_CUSTODIAN_INTERNAL_H
+#define KEYD_CUSTODIAN_INTERNAL_H
+
+#include "keyd/policy/verbs.h"
+#include "keyd/process/msg.h"
+#include "keyd/process/table.h"
+#include "keyd/registry/registry.h"
+#include "keyd/token/keys.h"
+#include "keyd/token/probe.h"
+#include "keyd/token/token.h"
+#include "proto/base/arena.h"
+#include "proto/frame.h"
+
+#define PEERS_MAX 72 /* 64 signers, two gates, and some room */
+#define NOTES_MAX 24 /* over PROBE_NOTES; the gate takes 64 */
+#define NOTE_SIZE 200
+
+_Static_assert(TABLE_ID_LEN == KEY_ID_LEN && TABLE_SPKI_MAX == SPKI_MAX_LEN, "one size of keys");
+_Static_assert(CKA_ID_MAX == REGISTRY_CKA_ID_MAX && CKA_ID_MAX == TOKEN_CKA_ID_MAX, "one CKA_ID");
+
+/* A gate or signer that we talk to. */
+struct peer {
+    struct chan chan;
+    uint64_t awaited; /* version of the MSG_KEY whose MSG_KEY_DONE we wait for; 0: none */
+};
+
+/* A request that waits for its turn. */
+struct request {
+    struct request *next;
+    uint64_t call;       /* the gate's */
+    enum role role;      /* of who asks */
+    uint32_t uid;        /* and his user id, for the log */
+    uint64_t until;      /* clock_us: nobody waits for the answer after that */
+    uint32_t generation; /* of the gate that handed it over */
+    size_t len;
+    uint8_t bytes[]; /* the packed Envelope */
+};
+
+struct custodian {
+    struct chan *parent;
+    struct peer peers[PEERS_MAX]; /* fd -1: free */
+    struct request *first, *last; /* what waits */
+    size_t waiting;
+    bool draining;    /* finish the verb, then end */
+    bool parent_gone; /* nobody is left to talk to */
+
+    char uri[1024];
+    char state_dir[512];
+    struct token *token;
+    struct token_abilities abilities;
+    struct registry *registry;
+
+    struct table table; /* table_key.user: its proven handle in the token, see custodian_handle */
+    uint64_t first_version; /* of the table as it was at our start */
+    uint64_t kept;          /* version that the parent has confirmed */
+    uint32_t missing;       /* keys that the token does not show */
+    char frozen[256];       /* not empty: why changes are refused */
+    char notes[NOTES_MAX][NOTE_SIZE];
+    size_t note_count;
+};
+
+/* ---- start.c */
+
+/* From MSG_START to MSG_READY. On failure what was opened stays in c, to be closed by the caller.
+ */
+bool custodian_start(struct custodian *c, struct err *err) MUST_USE;
+
+/* ---- reconcile.c */
+
+/* Undoes all open intents; then compares registry and token, builds the table, counts what is
+ * missing and notes what is strange. Changes the token only where an intent says that it is ours.
+ */
+bool reconcile_all(struct custodian *c, struct err *err) MUST_USE;
+
+/* Destroys what the token has of each open intent, and drops the intents. */
+bool reconcile_intents(struct custodian *c, struct err *err) MUST_USE;
+
+/* Remembers something that an operator should see in the status. */
+void custodian_note(struct custodian *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* ---- peers.c: all reading and writing. Nothing here waits for one peer alone. */
+
+/* One round: sends what can be sent, waits up to timeout_ms (-1: for ever) for anything, takes in
+ * what came. Requests are put in their queue. */
+void peers_pump(struct custodian *c, int timeout_ms);
+
+/* Rounds until nothing waits to be sent to anyone, for at most `ms`. */
+void peers_flush(struct custodian *c, int ms);
+
+/* The gate of this generation that hands us requests; NULL when it is gone. */
+struct peer *peers_control_gate(struct custodian *c, uint32_t generation);
+
+/* Closes all channels but the parent's, forgets what waits. */
+void peers_free(struct custodian *c);
+
+/* ---- publish.c */
+
+/* Hands the table to the parent and waits until it is kept for processes to come. */
+void publish_table(struct custodian *c);
+
+/* Makes a key known everywhere: table, parent, each signer in turn, gates. When this returns it is
+ * true wherever someone lives to whom it matters. `handle`: proven in our session; 0: none. */
+bool publish_key(struct custodian *c, const struct registry_key *key, enum key_state state,
+                 token_handle handle, struct err *err) MUST_USE;
+
+/* Adds a key to our table, as of `version`. */
+bool publish_put(struct custodian *c, const struct registry_key *key, enum key_state state,
+                 uint64_t version, token_handle handle, struct err *err) MUST_USE;
+
+/* What changed lately, for a gate or signer whose channel is new. It answers as it can. */
+void publish_recent(struct custodian *c, struct peer *p);
+
+/* ---- request.c */
+
+/* Puts a MSG_REQUEST, which came from p, into the queue. */
+void request_take(struct custodian *c, struct peer *p, struct msg *m);
+
+/* Serves the first of the queue, if there is one, and answers it. */
+void request_serve(struct custodian *c);
+
+/* Forgets what a gate asked for that is gone. */
+void request_forget(struct custodian *c, uint32_t generation);
+
+/* A request while it is served. */
+struct ask {
+    const envelope *e;
+    enum role role;
+    struct arena *arena; /* what the reply is made of */
+};
+
+/* Zeroed memory for a part of a reply; on NULL err is set. */
+void *ask_alloc(const struct ask *ask, size_t n, struct err *err) MUST_USE;
+
+/* ---- the verbs: each fills in body_case and body of ret, in ask->arena */
+
+/* verbs_tenants.c */
+bool verb_tenants_add(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_tenants.c */
+bool verb_tenants_list(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_keys.c */
+bool verb_keys_list(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_keys.c */
+bool verb_keys_show(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_generate.c */
+bool verb_keys_generate(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_csr.c */
+bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_csr.c */
+bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_objects.c */
+bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* A key in the reply's form, with its SPKI and CKA_ID if `whole`. NULL: err is set. (verbs_keys.c)
+ */
+Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
+                           const struct registry_key *key, bool whole, struct err *err) MUST_USE;
+
+/* ---- stats.c */
+
+/* Answers MSG_STATUS_ASK. */
+void stats_answer(struct custodian *c, uint64_t ask);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How no process can miss a change: a process gets the table that the parent keeps when it is
+ * started, and changes over its channel to us afterwards. A change goes to the parent first; once
+ * it is kept, who starts later has it. Who was started before that, but gets its channel after we
+ * have told everyone, has missed it: so whoever gets a channel is told the latest changes first.
+ * Telling twice is harmless: entries carry versions.
+ *
+ * Versions begin at the time since boot: no process that knows an older table outlives a boot, and
+ * a custodian that is replaced begins above its predecessor.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "keyd/custodian/internal.h"
+#include "keyd/process/log.h"
+#include "proto/base/clock.h"
+
+#define RECENT       1000           /* changes that a new channel is told */
+#define KEPT_WAIT_US (5 * 1000000u) /* the parent only copies a descriptor */
+#define DONE_WAIT_US (2 * 1000000u) /* a signer looks the key up and makes a test signature */
+
+/* ---- the parent */
+
+static bool send_table(struct custodian *c, struct err *err)
+{
+    int fd = -1;
+
+    TRY(table_to_fd(&c->table, &fd, err));
+    chan_put(c->parent, MSG_TABLE);
+    put_u64(c->parent, c->table.version);
+    bool ok = chan_end_fds(c->parent, &fd, 1);
+    close(fd);
+    return ok || err_set(err, ERR_UNAVAILABLE, "the parent does not take the table");
+}
+
+void publish_table(struct custodian *c)
+{
+    uint64_t until = clock_us() + KEPT_WAIT_US;
+    struct err err;
+    char line[600];
+
+    if (c->parent_gone)
+        return;
+    if (!send_table(c, &err)) {
+        log_line(LOG_LEVEL_WARNING, "%s", log_err(&err, line, sizeof(line)));
+        return;
+    }
+    while (c->kept < c->table.version && !c->parent_gone && clock_us() < until)
+        peers_pump(c, clock_wait_ms(until));
+    if (c->kept < c->table.version && !c->parent_gone)
+        log_line(LOG_LEVEL_WARNING, "the parent has not kept version %llu of the table in time",
+                 (unsigned long long)c->table.version);
+}
+
+/* ---- gates and signers */
+
+static void put_key(struct peer *p, const struct table_key *key)
+{
+    chan_put(&p->chan, MSG_KEY);
+    put_u64(&p->chan, key->version);
+    table_put_msg(&p->chan, key);
+    chan_end(&p->chan);
+}
+
+static void overdue(struct custodian *c, const struct peer *p)
+{
+    if (c->parent_gone)
+        return;
+    chan_put(c->parent, MSG_OVERDUE);
+    put_u8(c->parent, (uint8_t)p->chan.peer);
+    put_u32(c->parent, p->chan.index);
+    put_u32(c->parent, p->chan.generation);
+    chan_end(c->parent);
+}
+
+/* A peer that dies is done: its successor gets the table. */
+static void tell(struct custodian *c, struct peer *p, const struct table_key *key)
+{
+    uint64_t until = clock_us() + DONE_WAIT_US;
+    uint32_t generation = p->chan.generation;
+
+    put_key(p, key);
+    p->awaited = key->version;
+    while (p->awaited == key->version && p->chan.generation == generation && clock_us() < until)
+        peers_pump(c, clock_wait_ms(until));
+    if (p->awaited != key->version || p->chan.generation != generation)
+        return;
+    p->awaited = 0;
+    overdue(c, p);
+}
+
+static bool is_a(const struct peer *p, bool signer)
+{
+    return p->chan.fd >= 0 && (p->chan.peer == PROC_SIGNER) == signer;
+}
+
+/* Signers before gates: when a gate offers a key, the signers can use it. One signer after another:
+ * looking a key up is a scan, and must not stop all of them at once. */
+static void tell_all(struct custodian *c, const struct table_key *key)
+{
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (is_a(&c->peers[i], true))
+            tell(c, &c->peers[i], key);
+    for (size_t i = 0; i < PEERS_MAX; i++)
+        if (is_a(&c->peers[i], false))
+            tell(c, &c->peers[i], key);
+}
+
+void publish_recent(struct custodian *c, struct peer *p)
+{
+    uint64_t after = c->first_version;
+
+    if (c->table.version > after + RECENT)
+        after = c->table.version - RECENT;
+    for (size_t i = 0; i < c->table.slot_count; i++) {
+        const struct table_key *key = table_at(&c->table, i);
+        if (key && key->version > after)
+            put_key(p, key);
+    }
+}
+
+/* ---- a key */
+
+bool publish_put(struct custodian *c, const struct registry_key *key, enum key_state state,
+                 uint64_t version, token_handle handle, struct err *err)
+{
+    struct table_key entry = {.version = version,
+                              .type = (uint8_t)key->type,
+                              .state = state,
+                              .purposes = key->purposes,
+                              .cka_id_len = key->cka_id_len,
+                              .spki_len = key->spki_len};
+
+    memcpy(entry.id, key->id, sizeof(entry.id));
+    memcpy(entry.cka_id, key->cka_id, sizeof(entry.cka_id));
+    memcpy(entry.spki, key->spki, sizeof(entry.spki));
+    struct table_key *put = table_put(&c->table, &entry);
+    if (!put)
+        return err_set(err, ERR_INTERNAL, "no memory for the table of keys");
+    put->user = (void *)(uintptr_t)handle;
+    return true;
+}
+
+bool publish_key(struct custodian *c, const struct registry_key *key, enum key_state state,
+                 token_handle handle, struct err *err)
+{
+    TRY(publish_put(c, key, state, c->table.version + 1, handle, err));
+    publish_table(c);
+    tell_all(c, table_find(&c->table, key->id));
+    return true;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The registry says what should be, the token says what is (design D4).
+ *   - An object with the CKA_ID of an open intent is ours and was never reported to anyone: it
+ * goes.
+ *   - A registered key without an object is *missing*, which proves nothing (a wrong permission
+ * looks the same): the registry stays as it is. If more than one is missing, something is wrong
+ * with the token, and changes are refused.
+ *   - Everything else in the token is left alone and reported.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyd/custodian/internal.h"
+#include "keyd/token/softhsm.h"
+#include "proto/base/clock.h"
+#include "proto/base/mem.h"
+
+#define PAGE 500
+
+void custodian_note(struct custodian *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (c->note_count == NOTES_MAX)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(c->notes[c->note_count++], NOTE_SIZE, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- private keys of the token, sorted by CKA_ID */
+
+struct census {
+    struct token_private *list;
+    size_t count;
+};
+
+static void census_free(struct census *s)
+{
+    mem_free(s->list);
+}
+
+static int compare_ids(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+    return order ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_cka_id(const void *a, const void *b)
+{
+    const struct token_private *x = a, *y = b;
+
+    return compare_ids(x->cka_id, x->cka_id_len, y->cka_id, y->cka_id_len);
+}
+
+static bool census_take(struct custodian *c, struct census *ret, struct err *err)
+{
+    TRY(token_list_private(c->token, &ret->list, &ret->count, err));
+    qsort(ret->list, ret->count, sizeof(ret->list[0]), by_cka_id);
+    return true;
+}
+
+/* How many private keys have this CKA_ID; *ret_first is the place of the first. */
+static size_t census_find(const struct census *s, const uint8_t *cka_id, size_t len,
+                          size_t *ret_first)
+{
+    size_t low = 0, high = s->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (compare_ids(s->list[mid].cka_id, s->list[mid].cka_id_len, cka_id, len) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *ret_first = low;
+    while (high < s->count &&
+           compare_ids(s->list[high].cka_id, s->list[high].cka_id_len, cka_id, len) == 0)
+        high++;
+    return high - low;
+}
+
+/* ---- intents */
+
+/* Undone is what was begun and not committed. What the registry holds is never destroyed. */
+static bool undo(struct custodian *c, const struct registry_intent *intent,
+                 const struct census *census, struct err *err)
+{
+    struct registry_key key;
+    struct err none;
+    size_t first;
+
+    if (registry_key_by_cka_id(c->registry, intent->cka_id, intent->cka_id_len, &key, &none))
+        return registry_intent_drop(c->registry, intent->id, err);
+    if (none.code != ERR_NOT_FOUND) {
+        *err = none;
+        return false;
+    }
+    size_t count = census_find(census, intent->cka_id, intent->cka_id_len, &first);
+    for (size_t i = first; i < first + count; i++)
+        TRY(token_destroy(c->token, census->list[i].handle, err));
+    TRY(softhsm_sync(c->state_dir, err));
+    return registry_intent_drop(c->registry, intent->id, err);
+}
+
+bool reconcile_intents(struct custodian *c, struct err *err)
+{
+    AUTO_FREE struct registry_intent *intents = NULL;
+    CLEANUP(census_free) struct census census = {.list = NULL};
+    size_t count;
+
+    TRY(registry_intent_list(c->registry, &intents, &count, err));
+    if (count == 0)
+        return true;
+    TRY(census_take(c, &census, err));
+    for (size_t i = 0; i < count; i++)
+        TRY(undo(c, &intents[i], &census, err));
+    return true;
+}
+
+/* ---- keys */
+
+struct finding {
+    struct census census;
+    uint32_t registered, missing, doubled;
+    size_t known;      /* private keys of the token that are registered */
+    char example[160]; /* names of missing keys */
+};
+
+static void finding_free(struct finding *f)
+{
+    census_free(&f->census);
+}
+
+static void note_missing(struct finding *f, const struct registry_key *key)
+{
+    size_t at = strlen(f->example);
+
+    f->missing++;
+    if (f->missing <= 3)
+        snprintf(f->example + at, sizeof(f->example) - at, "%s%s/%s", at ? ", " : "", key->tenant,
+                 key->name);
+}
+
+static bool compare_key(struct custodian *c, struct finding *f, const struct registry_key *key,
+                        struct err *err)
+{
+    size_t first;
+    size_t there = census_find(&f->census, key->cka_id, key->cka_id_len, &first);
+
+    f->registered++;
+    f->known += there;
+    if (there > 1)
+        f->doubled++;
+    if (there == 0)
+        note_missing(f, key);
+    return publish_put(c, key, there == 1 ? KEY_ENABLED : KEY_MISSING, c->first_version, 0, err);
+}
+
+static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
+{
+    AUTO_FREE struct registry_key *rows = mem_array(PAGE, sizeof(*rows));
+    char after[2 * NAME_MAX_LEN + 2] = "";
+    size_t count;
+    bool more = true;
+
+    if (!rows)
+        return err_set(err, ERR_INTERNAL, "no memory for a list of keys");
+    while (more) {
+        TRY(registry_key_list(c->registry, "", after, rows, PAGE, &count, &more, err));
+        for (size_t i = 0; i < count; i++)
+            TRY(compare_key(c, f, &rows[i], err));
+        if (more)
+            snprintf(after, sizeof(after), "%s/%s", rows[count - 1].tenant, rows[count - 1].name);
+    }
+    return true;
+}
+
+static size_t count_fragments(const struct census *s)
+{
+    size_t n = 0;
+
+    while (n < s->count && s->list[n].cka_id_len == 0)
+        n++;
+    return n;
+}
+
+static void report(struct custodian *c, const struct finding *f)
+{
+    size_t fragments = count_fragments(&f->census);
+    size_t strangers = f->census.count - f->known - fragments;
+
+    c->missing = f->missing + f->doubled;
+    if (f->missing > 0)
+        custodian_note(c, "%u of %u keys are missing in the token: %s%s", f->missing, f->registered,
+                       f->example, f->missing > 3 ? ", ..." : "");
+    if (f->doubled > 0)
+        custodian_note(c, "%u keys are not served: the token has several objects with their CKA_ID",
+                       f->doubled);
+    if (c->missing > 1)
+        snprintf(c->frozen, sizeof(c->frozen), "%u of %u keys are missing in the token", c->missing,
+                 f->registered);
+    if (fragments > 0)
+        custodian_note(c,
+                       "%zu private keys in the token have no CKA_ID: fragments of a generation "
+                       "that was cut short",
+                       fragments);
+    if (strangers > 0)
+        custodian_note(c, "%zu private keys in the token are not keyd's", strangers);
+}
+
+bool reconcile_all(struct custodian *c, struct err *err)
+{
+    CLEANUP(finding_free) struct finding f = {.registered = 0};
+
+    TRY(reconcile_intents(c, err));
+    TRY(census_take(c, &f.census, err));
+    c->first_version = clock_us();
+    c->table.version = c->first_version;
+    TRY(compare_all(c, &f, err));
+    report(c, &f);
+    return true;
+}

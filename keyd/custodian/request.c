@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request comes whole from the control gate, with the role of who asks. Gate and custodian judge
+ * it by the same table: two walls. What is served here and whether it changes anything stands in
+ * `served`.
+ */
+#include <string.h>
+
+#include "keyd/custodian/internal.h"
+#include "keyd/process/log.h"
+#include "proto/base/clock.h"
+#include "proto/base/mem.h"
+
+#define WAITING_MAX   256
+#define ARENA_CAP     (4u << 20)
+#define BUSY_RETRY_MS 500
+#define V(x)          KEYD__V1__ENVELOPE__BODY_##x
+
+static const struct served {
+    Keyd__V1__Envelope__BodyCase body;
+    bool changes;
+    bool (*serve)(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+} served[] = {
+    {V(TENANTS_ADD), true, verb_tenants_add},
+    {V(TENANTS_LIST), false, verb_tenants_list},
+    {V(KEYS_GENERATE), true, verb_keys_generate},
+    {V(KEYS_LIST), false, verb_keys_list},
+    {V(KEYS_SHOW), false, verb_keys_show},
+    {V(CREATE_CSR), false, verb_create_csr},
+    {V(SIGN), false, verb_sign},
+    {V(TOKEN_OBJECTS), false, verb_token_objects},
+};
+
+static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)
+{
+    for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++)
+        if (served[i].body == body)
+            return &served[i];
+    return NULL;
+}
+
+void *ask_alloc(const struct ask *ask, size_t n, struct err *err)
+{
+    void *p = arena_alloc(ask->arena, n);
+
+    if (!p)
+        err_set(err, ERR_TOO_LARGE, "the reply would be larger than %u MiB", ARENA_CAP >> 20);
+    return p;
+}
+
+/* ---- answering */
+
+static void put_answer(struct custodian *c, const struct request *r, const envelope *answer)
+{
+    struct peer *gate = peers_control_gate(c, r->generation);
+    size_t len = keyd__v1__envelope__get_packed_size(answer);
+    AUTO_FREE uint8_t *packed = gate ? mem_new(len) : NULL;
+
+    if (!packed)
+        return; /* nobody is there to be answered */
+    keyd__v1__envelope__pack(answer, packed);
+    chan_put(&gate->chan, MSG_ANSWER);
+    put_u64(&gate->chan, r->call);
+    put_bytes(&gate->chan, packed, len);
+    chan_end(&gate->chan);
+}
+
+/* The line in the log that each failed call has: the gate does not see what is in the answer. */
+static void log_failure(const struct request *r, const envelope *e, const struct err *err)
+{
+    const struct verb *verb = e ? verb_of(e->body_case) : NULL;
+    bool fault = err_class(err->code) == ERR_CLASS_FAULT;
+    char line[600];
+
+    log_line(fault ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s failed: request=%llu uid=%u: %s",
+             verb ? verb->name : "a request", e ? (unsigned long long)e->id : 0, r->uid,
+             log_err(err, line, sizeof(line)));
+}
+
+static void refuse(struct custodian *c, const struct request *r, const envelope *e,
+                   const struct err *err)
+{
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__Error error;
+
+    log_failure(r, e, err);
+    frame_error_of(err, &error);
+    answer.id = e ? e->id : 0;
+    answer.body_case = V(ERROR);
+    answer.error = &error;
+    put_answer(c, r, &answer);
+}
+
+/* ---- the queue */
+
+static void append(struct custodian *c, struct request *r)
+{
+    if (c->last)
+        c->last->next = r;
+    else
+        c->first = r;
+    c->last = r;
+    c->waiting++;
+}
+
+static void refuse_busy(struct custodian *c, const struct request *r, const uint8_t *bytes,
+                        size_t len)
+{
+    struct arena a = arena_of(ARENA_CAP);
+    struct err err;
+
+    const envelope *e = frame_decode(&a, bytes, len, &err); /* its id is wanted */
+    err_set(&err, ERR_BUSY, "the custodian has %zu requests waiting", c->waiting);
+    err_retry(&err, BUSY_RETRY_MS);
+    refuse(c, r, e, &err);
+    arena_free(&a);
+}
+
+void request_take(struct custodian *c, struct peer *p, struct msg *m)
+{
+    struct request head = {.generation = p->chan.generation};
+
+    head.call = rd_u64(&m->body);
+    head.role = (enum role)rd_u32(&m->body);
+    head.uid = rd_u32(&m->body);
+    head.until = clock_us() + (uint64_t)rd_u32(&m->body) * 1000;
+    const uint8_t *bytes = msg_get_bytes(m, &head.len);
+    msg_end(m, &p->chan);
+    struct request *r = c->waiting < WAITING_MAX ? mem_new(sizeof(*r) + head.len) : NULL;
+    if (!r) {
+        refuse_busy(c, &head, bytes, head.len);
+        return;
+    }
+    *r = head;
+    if (r->len)
+        memcpy(r->bytes, bytes, r->len);
+    append(c, r);
+}
+
+static struct request *take_first(struct custodian *c)
+{
+    struct request *r = c->first;
+
+    c->first = r->next;
+    if (!c->first)
+        c->last = NULL;
+    c->waiting--;
+    return r;
+}
+
+void request_forget(struct custodian *c, uint32_t generation)
+{
+    struct request **at = &c->first;
+
+    c->last = NULL;
+    while (*at) {
+        struct request *r = *at;
+        if (r->generation == generation) {
+            *at = r->next;
+            c->waiting--;
+            mem_free(r);
+        } else {
+            c->last = r;
+            at = &r->next;
+        }
+    }
+}
+
+/* ---- serving */
+
+static bool judge(const struct custodian *c, const struct ask *ask, const struct served **ret,
+                  struct err *err)
+{
+    const struct verb *verb = verb_of(ask->e->body_case);
+    const struct served *s = served_of(ask->e->body_case);
+    enum verb_server server;
+
+    TRY(verb_allowed(verb, ask->role, err));
+    TRY(verb_route(verb, SOCKET_CONTROL, &server, err));
+    if (server != SERVED_BY_CUSTODIAN || !s)
+        return err_set(err, ERR_INTERNAL, "%s is not served by the custodian", verb->name);
+    if (s->changes && *c->frozen) {
+        err_set(err, ERR_CONFLICT, "%s is refused: %s", verb->name, c->frozen);
+        return err_hint(err, "a wrong permission looks the same: check the token, then restart "
+                             "keyd; keydctl status tells more");
+    }
+    *ret = s;
+    return true;
+}
+
+static bool serve_it(struct custodian *c, const struct request *r, const struct ask *ask,
+                     envelope *answer, struct err *err)
+{
+    const struct served *s = NULL;
+
+    if (clock_us() >= r->until)
+        return err_set(err, ERR_DEADLINE, "the deadline passed while the custodian was busy");
+    TRY(judge(c, ask, &s, err));
+    TRY(s->serve(c, ask, answer, err));
+    if (keyd__v1__envelope__get_packed_size(answer) > FRAME_CAP_CONTROL)
+        return err_set(err, ERR_TOO_LARGE, "the reply is larger than a frame may be");
+    return true;
+}
+
+static void serve_request(struct custodian *c, const struct request *r, struct arena *in,
+                          struct arena *out)
+{
+    struct err err = {.code = ERR_NONE};
+    envelope answer = KEYD__V1__ENVELOPE__INIT;
+    const envelope *e = frame_decode(in, r->bytes, r->len, &err);
+    const struct ask ask = {.e = e, .role = r->role, .arena = out};
+
+    if (e)
+        answer.id = e->id;
+    if (!e || err.code != ERR_NONE || !serve_it(c, r, &ask, &answer, &err))
+        refuse(c, r, e, &err);
+    else
+        put_answer(c, r, &answer);
+}
+
+void request_serve(struct custodian *c)
+{
+    struct arena in = arena_of(ARENA_CAP), out = arena_of(ARENA_CAP);
+
+    if (!c->first)
+        return;
+    AUTO_FREE struct request *r = take_first(c);
+    serve_request(c, r, &in, &out);
+    arena_free(&in);
+    arena_free(&out);
+    if (token_lost(c->token))
+        c->draining = true;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Certificate requests: built here from subject and names (create-csr), or built by the client and
+ * only signed (sign). Both pass the same recogniser: what goes to the token is one whole
+ * CertificationRequestInfo with the key's own public key.
+ */
+#include <string.h>
+
+#include "keyd/custodian/internal.h"
+#include "keyd/policy/tbs_csr.h"
+#include "keyd/token/sign.h"
+#include "proto/base/mem.h"
+#include "proto/x509/csr.h"
+
+/* ---- the key's handle */
+
+/* A handle signs for the first time only after it was proven; from then on it is in the table. */
+static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
+                      struct err *err)
+{
+    token_handle handle = (token_handle)(uintptr_t)key->user;
+
+    if (!handle) {
+        TRY(token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err));
+        TRY(token_key_judge(c->token, handle, (enum key_type)key->type, err));
+        TRY(token_prove(c->token, handle, (enum key_type)key->type, key->spki, key->spki_len, err));
+        key->user = (void *)(uintptr_t)handle;
+    }
+    *ret = handle;
+    return true;
+}
+
+/* The entry of a key that may sign requests for this role. */
+static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum role role,
+                        struct table_key **ret, struct err *err)
+{
+    struct table_key *key = table_find(&c->table, id);
+    char hex[KEY_ID_HEX_LEN + 1], names[128];
+
+    if (!key)
+        return err_set(err, ERR_NOT_FOUND, "no key has the id %.16s...",
+                       hex_encode(id, KEY_ID_LEN, hex));
+    if (!(role_purposes(role) & PURPOSE_CSR))
+        return err_set(err, ERR_DENIED, "the role %s may not have certificate requests signed",
+                       role_name(role));
+    if (!(key->purposes & PURPOSE_CSR)) {
+        err_set(err, ERR_BAD_SHAPE, "this key does not sign certificate requests; its purposes: %s",
+                purposes_text(key->purposes, names, sizeof(names)));
+        return err_hint(err, "purposes are fixed when a key is made: make one with csr");
+    }
+    if (key->state != KEY_ENABLED) {
+        err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+        return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+    }
+    *ret = key;
+    return true;
+}
+
+/* ---- signing: read it, then sign it */
+
+static bool sign_csr(struct custodian *c, struct table_key *key, const struct scheme *scheme,
+                     const uint8_t *info, size_t len, uint8_t sig[SIGNATURE_MAX], size_t *ret_len,
+                     struct err *err)
+{
+    token_handle handle;
+
+    TRY(tbs_csr(info, len, key->spki, key->spki_len, err));
+    TRY(scheme_fits(scheme, (enum key_type)key->type, PURPOSE_CSR, err));
+    TRY(handle_of(c, key, &handle, err));
+    *ret_len = SIGNATURE_MAX;
+    if (token_sign(c->token, handle, scheme, info, len, sig, ret_len, err))
+        return true;
+    key->user = NULL; /* it is looked up and proven again before it signs again */
+    return false;
+}
+
+bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err)
+{
+    const Keyd__V1__Sign *request = ask->e->sign;
+    Keyd__V1__SignReply *reply = ask_alloc(ask, sizeof(*reply) + SIGNATURE_MAX, err);
+    struct table_key *key;
+
+    TRY(reply);
+    keyd__v1__sign_reply__init(reply);
+    if (request->key_id.len != KEY_ID_LEN)
+        return err_set(err, ERR_BAD_REQUEST, "a key id of %zu bytes; it has %d",
+                       request->key_id.len, KEY_ID_LEN);
+    TRY(key_for_csr(c, request->key_id.data, ask->role, &key, err));
+    const struct scheme *scheme = scheme_by_code(request->scheme);
+    if (!scheme)
+        return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
+                       request->scheme);
+    reply->signature.data = (uint8_t *)(reply + 1);
+    TRY(sign_csr(c, key, scheme, request->message.data, request->message.len, reply->signature.data,
+                 &reply->signature.len, err));
+    ret->body_case = KEYD__V1__ENVELOPE__BODY_SIGN_REPLY;
+    ret->sign_reply = reply;
+    return true;
+}
+
+/* ---- building */
+
+/* What certification authorities take from any key of the type. */
+static const struct scheme *usual_scheme(enum key_type type)
+{
+    switch (type) {
+    case KEY_TYPE_EC_P256:
+        return scheme_by_code(0x0403);
+    case KEY_TYPE_EC_P384:
+        return scheme_by_code(0x0503);
+    case KEY_TYPE_ED25519:
+        return scheme_by_code(0x0807);
+    default:
+        return scheme_by_code(0x0401);
+    }
+}
+
+static bool build_and_sign(struct custodian *c, struct table_key *key,
+                           const Keyd__V1__CreateCsr *request, char **ret_pem, struct err *err)
+{
+    const struct scheme *scheme = usual_scheme((enum key_type)key->type);
+    AUTO_FREE uint8_t *info = NULL;
+    size_t info_len, sig_len;
+    uint8_t sig[SIGNATURE_MAX];
+
+    TRY(csr_build(key->spki, key->spki_len, request->subject, (const char *const *)request->san,
+                  request->n_san, &info, &info_len, err));
+    TRY(sign_csr(c, key, scheme, info, info_len, sig, &sig_len, err));
+    return csr_finish(info, info_len, scheme->code, sig, sig_len, ret_pem, err);
+}
+
+bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err)
+{
+    const Keyd__V1__CreateCsr *request = ask->e->create_csr;
+    Keyd__V1__CreateCsrReply *reply = ask_alloc(ask, sizeof(*reply), err);
+    AUTO_FREE char *pem = NULL;
+    struct registry_key row;
+    struct table_key *key;
+
+    TRY(reply);
+    keyd__v1__create_csr_reply__init(reply);
+    TRY(registry_key_find(c->registry, request->key, &row, err));
+    TRY(key_for_csr(c, row.id, ask->role, &key, err));
+    TRY(build_and_sign(c, key, request, &pem, err));
+    reply->pem = arena_dup(ask->arena, pem, strlen(pem));
+    if (!reply->pem)
+        return err_set(err, ERR_TOO_LARGE, "no memory for a certificate request");
+    ret->body_case = KEYD__V1__ENVELOPE__BODY_CREATE_CSR_REPLY;
+    ret->create_csr_reply = reply;
+    return true;
+}
