@@ -2,54 +2,28 @@
 #include "keyd/children.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "keyd/custodian/custodian.h"
-#include "keyd/gate/gate.h"
 #include "keyd/process/log.h"
-#include "keyd/process/sandbox.h"
-#include "keyd/signer/signer.h"
+#include "keyd/spawn.h"
 #include "proto/base/clock.h"
 
-#define CHAN_FD          3 /* in every child */
-#define LOCK_FD          4 /* held by every child: the state is free when the last one is gone */
 #define FIRST_TRIES      6
 #define LAST_READS       16
 #define BACKOFF_FIRST_MS 50
-#define BACKOFF_MAX_MS   5000
 #define ALIVE_US         (10 * 1000000ull) /* back-off begins anew after this long alive */
 #define START_US         (60 * 1000000ull) /* a start may take this long */
 #define DRAIN_GATES_US   (10 * 1000000ull)
 #define DRAIN_REST_US    (10 * 1000000ull)
 
-static const char *const kinds[PROC_COUNT] = {
-    "parent", "signing-gate", "control-gate", "signer", "custodian",
-};
-
-static bool is_gate(enum proc proc)
-{
-    return proc == PROC_GATE_SIGNING || proc == PROC_GATE_CONTROL;
-}
-
 static bool has_token(enum proc proc)
 {
     return proc == PROC_SIGNER || proc == PROC_CUSTODIAN;
-}
-
-static const char *child_name(const struct child *c, char buf[32])
-{
-    if (c->proc == PROC_SIGNER)
-        snprintf(buf, 32, "signer %u", c->index);
-    else
-        snprintf(buf, 32, "%s", proc_name(c->proc));
-    return buf;
 }
 
 /* Which two kinds of process talk to each other. */
@@ -79,132 +53,9 @@ void children_init(struct parent *p)
         add(p, PROC_SIGNER, i);
 }
 
-/* ------------------------------------------------------------------------------- becoming a child
- */
+/* ---- starting */
 
-static _Noreturn void become(int chan_fd, int lock_fd, const struct child *c)
-{
-    char index[16], title[48], name[32];
-    sigset_t none;
-
-    /* Neither descriptor may be overwritten before it has moved. */
-    int chan = fcntl(chan_fd, F_DUPFD, 10), lock = fcntl(lock_fd, F_DUPFD, 10);
-    if (chan < 0 || lock < 0 || dup2(chan, CHAN_FD) < 0 || dup2(lock, LOCK_FD) < 0)
-        _exit(72);
-    close_range(LOCK_FD + 1, ~0u, 0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    snprintf(index, sizeof(index), "%u", c->index);
-    snprintf(title, sizeof(title), "keyd: %s", child_name(c, name));
-    char *argv[] = {title, "--child", (char *)kinds[c->proc], index, NULL};
-    execv("/proc/self/exe", argv);
-    _exit(72);
-}
-
-static int run_child(enum proc proc, struct chan *parent)
-{
-    switch (proc) {
-    case PROC_GATE_SIGNING:
-    case PROC_GATE_CONTROL:
-        return gate_main(parent);
-    case PROC_SIGNER:
-        return signer_main(parent);
-    case PROC_CUSTODIAN:
-        return custodian_main(parent);
-    case PROC_PARENT:
-    case PROC_COUNT:
-        break;
-    }
-    return 2;
-}
-
-_Noreturn void child_main(const char *kind, const char *index)
-{
-    struct child c = {.index = (uint32_t)strtoul(index, NULL, 10)};
-    struct chan chan;
-    struct err err;
-    char name[32], line[600];
-
-    for (c.proc = PROC_GATE_SIGNING; c.proc < PROC_COUNT; c.proc++) {
-        if (strcmp(kind, kinds[c.proc]) == 0)
-            break;
-    }
-    signal(SIGPIPE, SIG_IGN);
-    log_init(child_name(&c, name));
-    if (c.proc == PROC_COUNT || !sandbox_basics(true, &err) ||
-        !chan_open(&chan, CHAN_FD, c.proc, PROC_PARENT, 0, 0, &err)) {
-        log_line(LOG_LEVEL_ERROR, "this is a part of keyd, not to be started by hand: %s",
-                 c.proc == PROC_COUNT ? "unknown kind" : log_err(&err, line, sizeof(line)));
-        _exit(2);
-    }
-    _exit(run_child(c.proc, &chan));
-}
-
-/* --------------------------------------------------------------------------------------- starting
- */
-
-/* The PIN goes through a pipe: its bytes pass through no memory but the secret's and the kernel's.
- */
-static int pin_pipe(const struct secret *pin)
-{
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return -1;
-    bool ok = write(ends[1], pin->bytes, pin->len) == (ssize_t)pin->len;
-    close(ends[1]);
-    if (!ok) {
-        close(ends[0]);
-        return -1;
-    }
-    return ends[0];
-}
-
-static void put_limits(struct chan *chan, const struct config *c)
-{
-    put_u32(chan, c->connections);
-    put_u32(chan, c->in_flight);
-    put_u32(chan, c->queue);
-    put_u32(chan, c->buffers_mib);
-    put_u32(chan, c->default_deadline_ms);
-    put_u32(chan, c->max_deadline_ms);
-    put_u32(chan, c->signer_timeout_ms);
-}
-
-static bool send_table(struct parent *p, struct child *c)
-{
-    if (p->table_fd < 0 || c->proc == PROC_CUSTODIAN)
-        return true;
-    chan_put(&c->chan, MSG_TABLE);
-    put_u64(&c->chan, p->table_version);
-    return chan_end_fds(&c->chan, &p->table_fd, 1);
-}
-
-static bool send_start(struct parent *p, struct child *c)
-{
-    int fd;
-
-    chan_put(&c->chan, MSG_START);
-    if (is_gate(c->proc)) {
-        put_u8(&c->chan, p->config.landlock_optional);
-        put_limits(&c->chan, &p->config);
-        fd = p->listeners[c->proc == PROC_GATE_SIGNING ? SOCKET_FRONTEND : SOCKET_CONTROL_PLANE];
-        return chan_end_fds(&c->chan, &fd, 1) && send_table(p, c);
-    }
-    if (c->proc == PROC_SIGNER)
-        put_u32(&c->chan, c->index);
-    put_str(&c->chan, p->config.token_uri);
-    put_str(&c->chan, p->config.state_dir);
-    put_u8(&c->chan, p->config.landlock_optional);
-    fd = pin_pipe(&p->pin);
-    if (fd < 0)
-        return false;
-    bool ok = chan_end_fds(&c->chan, &fd, 1) && send_table(p, c);
-    close(fd);
-    return ok;
-}
-
-static void plan_restart(struct child *c)
+static void plan_restart(const struct parent *p, struct child *c)
 {
     uint64_t now = clock_us();
 
@@ -212,39 +63,24 @@ static void plan_restart(struct child *c)
         c->backoff_ms = 0;
     c->start_at = now + (uint64_t)c->backoff_ms * 1000;
     c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
-    if (c->backoff_ms > BACKOFF_MAX_MS)
-        c->backoff_ms = BACKOFF_MAX_MS;
+    if (c->backoff_ms > p->config.restart_delay_max_ms)
+        c->backoff_ms = p->config.restart_delay_max_ms;
     c->state = CHILD_WAITING;
 }
 
 static void start(struct parent *p, struct child *c)
 {
-    int ends[2];
     struct err err;
+    char line[600];
 
     c->started = clock_us();
     c->why = (struct err){0};
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ||
-        !chan_open(&c->chan, ends[0], PROC_PARENT, c->proc, c->index, 0, &err)) {
-        log_line(LOG_LEVEL_ERROR, "no socket pair for a child: %s", strerror(errno));
-        plan_restart(c);
+    if (spawn(p, c, &err)) {
+        c->state = CHILD_STARTING;
         return;
     }
-    c->generation++;
-    c->pid = fork();
-    if (c->pid == 0)
-        become(ends[1], p->lock_fd, c);
-    close(ends[1]);
-    if (c->pid < 0) {
-        log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
-        c->pid = 0;
-        chan_close(&c->chan);
-        plan_restart(c);
-        return;
-    }
-    c->state = CHILD_STARTING;
-    if (!send_start(p, c))
-        kill(c->pid, SIGKILL);
+    log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
+    plan_restart(p, c);
 }
 
 static bool token_process_starting(const struct parent *p)
@@ -297,7 +133,7 @@ void children_start(struct parent *p)
     }
 }
 
-/* ---------------------------------------------------------------------------- what a child says */
+/* ---- what a child says */
 
 static bool send_peer(struct child *to, const struct child *peer, int fd)
 {
@@ -349,7 +185,7 @@ static void on_table(struct parent *p, struct child *custodian, uint64_t version
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
-        if (c->state != CHILD_WAITING && !send_table(p, c))
+        if (c->state != CHILD_WAITING && !spawn_send_table(p, c))
             kill(c->pid, SIGKILL);
     }
     chan_put(&custodian->chan, MSG_TABLE_KEPT);
@@ -390,8 +226,7 @@ static void on_overdue(struct parent *p, const struct child *from, enum proc pro
     kill(c->pid, SIGKILL);
 }
 
-/* ------------------------------------------------------------------------------------------ status
- */
+/* ---- status */
 
 static const char *state_words(const struct child *c)
 {
@@ -458,8 +293,7 @@ static void pass_stats(struct parent *p, struct msg *m)
     chan_end(&gate->chan);
 }
 
-/* ---------------------------------------------------------------------------------------- messages
- */
+/* ---- messages */
 
 static void on_table_msg(struct parent *p, struct child *c, struct msg *m)
 {
@@ -538,8 +372,7 @@ void child_readable(struct parent *p, struct child *c)
         kill(c->pid, SIGKILL);
 }
 
-/* ------------------------------------------------------------------------------------------ ending
- */
+/* ---- ending */
 
 static void describe_exit(struct child *c, int status)
 {
@@ -607,7 +440,7 @@ static void on_exit_of(struct parent *p, struct child *c, int status)
                  p->pin_source);
     }
     judge_first_start(p, c);
-    plan_restart(c);
+    plan_restart(p, c);
 }
 
 void children_reap(struct parent *p)
@@ -632,15 +465,14 @@ bool children_gone(const struct parent *p)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ drains
- */
+/* ---- drains */
 
 static void drain(struct parent *p, bool gates)
 {
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
-        if (!c->pid || is_gate(c->proc) != gates || c->draining)
+        if (!c->pid || child_is_gate(c->proc) != gates || c->draining)
             continue;
         c->draining = true;
         chan_put(&c->chan, MSG_DRAIN);
@@ -664,7 +496,7 @@ void children_drain(struct parent *p)
 static bool gates_gone(const struct parent *p)
 {
     for (size_t i = 0; i < p->child_count; i++) {
-        if (is_gate(p->children[i].proc) && p->children[i].pid)
+        if (child_is_gate(p->children[i].proc) && p->children[i].pid)
             return false;
     }
     return true;
@@ -675,7 +507,7 @@ static void kill_all(struct parent *p, bool gates)
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
-        if (c->pid && is_gate(c->proc) == gates)
+        if (c->pid && child_is_gate(c->proc) == gates)
             kill(c->pid, SIGKILL);
     }
 }
@@ -730,10 +562,10 @@ void children_reload(struct parent *p)
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
-        if (!is_gate(c->proc) || !c->pid)
+        if (!child_is_gate(c->proc) || !c->pid)
             continue;
         chan_put(&c->chan, MSG_RELOAD);
-        put_limits(&c->chan, &p->config);
+        spawn_put_limits(&c->chan, &p->config);
         chan_end(&c->chan);
     }
 }

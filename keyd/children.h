@@ -89,7 +89,4 @@ void children_reload(struct parent *p);
 /* Whether no child is left. */
 bool children_gone(const struct parent *p);
 
-/* Becomes a child: what `keyd --child KIND` runs. Does not return. */
-_Noreturn void child_main(const char *kind, const char *index);
-
 #endif

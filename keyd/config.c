@@ -35,6 +35,8 @@ static const struct setting {
     {"keyd", "landlock", CHOICE, AT(landlock_optional), 0, 0, "optional required", false,
      "required",
      "Whether keyd refuses to start on a kernel without Landlock: required or optional."},
+    {"keyd", "restart-delay-max-ms", NUMBER, AT(restart_delay_max_ms), 0, 60000, NULL, true, "5000",
+     "A process that dies is replaced at once, then after 50 ms doubling up to this."},
     {"token", "uri", TEXT, AT(token_uri), 0, 0, NULL, false, "",
      "The token, as a pkcs11: URI (RFC 7512) with module-path and pin-source.\n"
      "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there."},
@@ -69,8 +71,7 @@ struct reading {
     bool failed;
 };
 
-/* ------------------------------------------------------------------------------ nearest known key
- */
+/* ---- nearest known key */
 
 static size_t least(size_t a, size_t b)
 {
@@ -114,7 +115,7 @@ static const struct setting *nearest(const char *section, const char *key)
     return best;
 }
 
-/* -------------------------------------------------------------------------------------- reading */
+/* ---- reading */
 
 static bool set_number(const struct setting *s, void *field, const char *value, struct err *err)
 {
@@ -203,8 +204,7 @@ static void set_defaults(struct config *c)
     }
 }
 
-/* -------------------------------------------------------------------- what follows from the rest
- */
+/* ---- what follows from the rest */
 
 static uint32_t processors(void)
 {
@@ -291,7 +291,7 @@ bool config_reloadable(const struct config *old, const struct config *now, struc
     return true;
 }
 
-/* ------------------------------------------------------------------------------------- printing */
+/* ---- printing */
 
 static void print_doc(FILE *out, const char *doc)
 {

@@ -21,6 +21,7 @@ struct config {
     char user[64];
     uint32_t signers;
     bool landlock_optional;
+    uint32_t restart_delay_max_ms;
     /* [token] */
     char token_uri[1024];
     uint32_t signer_timeout_ms;
@@ -46,8 +47,9 @@ void config_print(FILE *out);
 bool config_socket_path(const struct config *c, const char *name, char ret[SOCKET_PATH_MAX + 1],
                         struct err *err) MUST_USE;
 
-/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits] and
- * signer-timeout-ms may differ. The error names the first setting that needs a restart. */
+/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits],
+ * signer-timeout-ms and restart-delay-max-ms may differ. The error names the first setting that
+ * needs a restart. */
 bool config_reloadable(const struct config *old, const struct config *now,
                        struct err *err) MUST_USE;
 

@@ -23,6 +23,7 @@
 #include "keyd/custodian/custodian.h"
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
+#include "keyd/spawn.h"
 #include "proto/base/clock.h"
 
 #define EXIT_USAGE  2
@@ -50,8 +51,7 @@ static int fail(const struct err *err)
     return EXIT_FAILURE;
 }
 
-/* ------------------------------------------------------------------------------ before the start
- */
+/* ---- before the start */
 
 /* The state directory: made if it is not there, and nobody else's. */
 static bool prepare_state_dir(const struct config *c, uid_t uid, gid_t gid, struct err *err)
@@ -176,7 +176,7 @@ static bool prepare(struct parent *p, struct err *err)
     return confine(&p->config, err);
 }
 
-/* -------------------------------------------------------------------------------------- serving */
+/* ---- serving */
 
 static void reload(struct parent *p)
 {
@@ -360,7 +360,7 @@ static int check_config(struct parent *p)
     return EXIT_SUCCESS;
 }
 
-/* ------------------------------------------------------------------------------------ arguments */
+/* ---- arguments */
 
 enum action { ACT_NONE = 0, ACT_FOREGROUND = 256, ACT_INIT, ACT_CHECK, ACT_PRINT };
 

@@ -11,7 +11,7 @@
 #define ARENA_CAP      (4u << 20) /* a frame of 1 MiB, unpacked, with its copy */
 #define LINES_A_SECOND 50
 
-/* ---------------------------------------------------------------------------------------- slots
+/* ---- slots
  *
  * A handle is the slot's number and, above it, how often the slot was used: an answer that comes
  * too late finds nobody. Free records are a list through `next`. */
@@ -94,8 +94,7 @@ void call_free(struct gate *g, struct call *call)
     g->open_calls--;
 }
 
-/* --------------------------------------------------------------------------------------- answers
- */
+/* ---- answers */
 
 void call_answer(struct gate *g, struct call *call, envelope *answer)
 {
@@ -192,8 +191,7 @@ void call_expire(struct gate *g, struct call *call)
     leave_conn(g, call);
 }
 
-/* ----------------------------------------------------------------------------------------- lists
- */
+/* ---- lists */
 
 void call_append(struct call_list *list, struct call *call)
 {

@@ -86,8 +86,7 @@ static bool over_memory(const struct gate *g)
     return g->buffered > (size_t)g->limits.buffers_mib << 20;
 }
 
-/* ------------------------------------------------------------------------------------- losing it
- */
+/* ---- losing it */
 
 /* Nobody waits for its calls any more: those at a server end there, those in the queue go. */
 static void abandon_calls(struct gate *g, struct conn *c)
@@ -148,8 +147,7 @@ void conn_lose(struct gate *g, struct conn *c, const struct err *err)
     mark(c);
 }
 
-/* --------------------------------------------------------------------------------------- reading
- */
+/* ---- reading */
 
 static bool take_frame(struct gate *g, struct conn *c)
 {
@@ -169,7 +167,7 @@ static bool take_frame(struct gate *g, struct conn *c)
     }
     const uint8_t *payload = buf_head(&c->in) + FRAME_HEAD;
     buf_use(&c->in, FRAME_HEAD + len);
-    request_take(g, c, payload, len);
+    request_receive(g, c, payload, len);
     return true;
 }
 
@@ -211,8 +209,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     mark(c);
 }
 
-/* --------------------------------------------------------------------------------------- writing
- */
+/* ---- writing */
 
 void conn_send(struct gate *g, struct conn *c, const envelope *e)
 {
@@ -284,8 +281,7 @@ void conn_flush_dirty(struct gate *g)
     }
 }
 
-/* ------------------------------------------------------------------------------ coming and going
- */
+/* ---- coming and going */
 
 static struct conn *conn_new(struct gate *g, int fd)
 {

@@ -38,8 +38,7 @@ size_t dispatch_at_servers(const struct gate *g)
     return n;
 }
 
-/* ------------------------------------------------------------------------------------- admission
- */
+/* ---- admission */
 
 bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
 {
@@ -71,8 +70,7 @@ void dispatch_enqueue(struct gate *g, struct call *call)
     queue_push(&g->queue, call);
 }
 
-/* ------------------------------------------------------------------------------------ handing over
- */
+/* ---- handing over */
 
 static void put_call(struct link *l, const struct call *call)
 {
@@ -129,8 +127,7 @@ static void fill_links(struct gate *g)
         hand_over(l, queue_pop(&g->queue));
 }
 
-/* --------------------------------------------------------------------------------- a server is
- * gone */
+/* ---- a server is gone */
 
 static void refuse_struck(struct gate *g, struct call *call)
 {
@@ -180,8 +177,7 @@ static void lose_link(struct gate *g, struct link *l)
     *l = (struct link){.chan = l->chan};
 }
 
-/* ---------------------------------------------------------------------------------------- answers
- */
+/* ---- answers */
 
 static void learn(struct gate *g, const struct call *call, uint32_t us)
 {
@@ -313,8 +309,7 @@ void dispatch_pump(struct gate *g)
     flush_links(g);
 }
 
-/* ------------------------------------------------------------------------------------------- time
- */
+/* ---- time */
 
 static void expire_waiting(struct gate *g, uint64_t now)
 {

@@ -22,8 +22,7 @@ static const uint32_t first_costs[KEY_TYPE_COUNT] = {
     [KEY_TYPE_EC_P256] = 60,   [KEY_TYPE_EC_P384] = 900,   [KEY_TYPE_ED25519] = 100,
 };
 
-/* ------------------------------------------------------------------------------ what the parent
- * says */
+/* ---- what the parent says */
 
 static void get_limits(struct gate *g, struct msg *m)
 {
@@ -193,8 +192,7 @@ static void on_parent(evutil_socket_t fd, short what, void *arg)
         _exit(0); /* nobody is left to serve for */
 }
 
-/* -------------------------------------------------------------------------------------------- loop
- */
+/* ---- loop */
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {

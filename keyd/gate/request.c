@@ -12,8 +12,7 @@
 
 #define CUSTODIAN_COST_US 1000 /* of a management verb, for the estimate of waiting */
 
-/* ----------------------------------------------------------------------------- served by the gate
- */
+/* ---- served by the gate */
 
 static void serve_hello(struct gate *g, struct call *call)
 {
@@ -90,7 +89,7 @@ static void serve_here(struct gate *g, struct call *call)
     }
 }
 
-/* ----------------------------------------------------------------------------------- passed on */
+/* ---- passed on */
 
 /* What can be refused here costs the signers nothing. */
 static bool check_sign(struct gate *g, struct call *call, struct err *err)
@@ -161,7 +160,7 @@ static void begin(struct gate *g, struct call *call, const uint8_t *payload, siz
         dispatch_enqueue(g, call);
 }
 
-void request_take(struct gate *g, struct conn *c, const uint8_t *payload, size_t len)
+void request_receive(struct gate *g, struct conn *c, const uint8_t *payload, size_t len)
 {
     struct call *call = call_new(g, c);
     struct err err = {0};

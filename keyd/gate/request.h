@@ -9,6 +9,6 @@
 
 /* Takes one packed Envelope from a connection; the bytes are the caller's. Every one gets an answer
  * at some time, unless its connection goes first. */
-void request_take(struct gate *g, struct conn *c, const uint8_t *payload, size_t len);
+void request_receive(struct gate *g, struct conn *c, const uint8_t *payload, size_t len);
 
 #endif

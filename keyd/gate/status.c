@@ -83,8 +83,7 @@ static void got_one(struct gate *g, struct call *call)
         finish(g, call);
 }
 
-/* ------------------------------------------------------------------------------------- processes
- */
+/* ---- processes */
 
 static void get_process(struct arena *a, struct msg *m, Keyd__V1__Process *p)
 {
@@ -131,8 +130,7 @@ void status_on_processes(struct gate *g, struct msg *m)
     got_one(g, call);
 }
 
-/* --------------------------------------------------------------------------------------- figures
- */
+/* ---- figures */
 
 static void get_signer(reply *r, uint32_t index, struct msg *m)
 {

@@ -141,7 +141,7 @@ static uint8_t *make_room(struct chan *c, struct buf *b, size_t n)
     return room;
 }
 
-/* ------------------------------------------------------------------------------------- reading */
+/* ---- reading */
 
 static void keep_fds(struct chan *c, struct msghdr *h)
 {
@@ -218,7 +218,7 @@ bool chan_next(struct chan *c, struct msg *ret)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------- writing */
+/* ---- writing */
 
 void chan_put(struct chan *c, enum msg_type type)
 {
@@ -380,7 +380,7 @@ size_t chan_pending(const struct chan *c)
     return c->out.len;
 }
 
-/* -------------------------------------------------------------------------------------- fields */
+/* ---- fields */
 
 const uint8_t *msg_get_bytes(struct msg *m, size_t *ret_len)
 {

@@ -32,7 +32,7 @@ bool sandbox_basics(bool is_child, struct err *err)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------ Landlock */
+/* ---- Landlock */
 
 /* Newer than Debian 12's headers. */
 #define ACCESS_TRUNCATE  (1ULL << 14) /* ABI 3 */
@@ -116,7 +116,7 @@ bool sandbox_files(const struct sandbox_files *files, bool optional, bool *ret_a
     return ok;
 }
 
-/* ------------------------------------------------------------------------------------- seccomp */
+/* ---- seccomp */
 
 #define G    1u
 #define S    2u
@@ -292,15 +292,26 @@ static void on_refused(int sig, siginfo_t *info, void *context)
     _exit(EXIT_REFUSED);
 }
 
-/* Opening files. Signers only to read, whatever Landlock says; gates not at all, but with an error
- * instead of the end, because libraries try. */
+/* Gates reach no file by path: opening gets an error instead of the end, because libraries try, and
+ * the call behind fstat(3) is let through only as that. */
+static int add_open_for_gate(scmp_filter_ctx ctx)
+{
+    int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+
+    if (r == 0)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+                             SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+    return r;
+}
+
+/* Signers open files only to read, whatever Landlock says. */
 static int add_open(scmp_filter_ctx ctx, enum sandbox_profile profile)
 {
     static const unsigned changing[] = {O_WRONLY, O_RDWR, O_CREAT, O_TRUNC};
     int open_at = SCMP_SYS(openat), r = 0;
 
     if (profile == SANDBOX_GATE)
-        return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), open_at, 0);
+        return add_open_for_gate(ctx);
     if (profile != SANDBOX_SIGNER)
         return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, open_at, 0);
     for (size_t i = 0; i < COUNT(changing) && r == 0; i++)

@@ -15,7 +15,7 @@
 #define ENTRY_MAX (sizeof(struct table_key) + 64)
 #define SEALS     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-/* ------------------------------------------------------------------------------------- hashing */
+/* ---- hashing */
 
 /* Ids are SHA-256: their first bytes are as good as any hash. */
 static size_t home(const struct table *t, const uint8_t id[TABLE_ID_LEN])
@@ -95,7 +95,7 @@ void table_free(struct table *t)
     *t = (struct table){0};
 }
 
-/* ------------------------------------------------------------------------------------ encoding */
+/* ---- encoding */
 
 static void entry_write(struct wr *w, const struct table_key *k)
 {
@@ -148,7 +148,7 @@ void table_get_msg(struct msg *m, struct table_key *ret)
     entry_read(&m->body, ret);
 }
 
-/* --------------------------------------------------------------------------------- memory file */
+/* ---- memory file */
 
 static bool seal(int fd, const uint8_t *bytes, size_t len, struct err *err)
 {

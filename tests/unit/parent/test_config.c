@@ -55,16 +55,18 @@ static void every_setting_is_read(void **state)
     struct err err;
 
     (void)state;
-    assert_true(read_text("# comment\n[keyd]\nuser = keyd\nsigners = 3\nlandlock = optional\n"
-                          "[token]\nuri = pkcs11:token=x;serial=1?module-path=/m.so\n"
-                          "signer-timeout-ms = 70\n[sockets]\nrun-dir = /r\nfrontend-group = f\n"
-                          "control-group = g\n[limits]\nconnections = 1\nin-flight = 2\n"
-                          "queue = 3\nbuffers-mib = 4\ndefault-deadline-ms = 5\n"
-                          "max-deadline-ms = 6\n",
-                          &c, &err));
+    assert_true(read_text(
+        "# comment\n[keyd]\nuser = keyd\nsigners = 3\nlandlock = optional\n"
+        "restart-delay-max-ms = 9\n[token]\nuri = pkcs11:token=x;serial=1?module-path=/m.so\n"
+        "signer-timeout-ms = 70\n[sockets]\nrun-dir = /r\nfrontend-group = f\n"
+        "control-group = g\n[limits]\nconnections = 1\nin-flight = 2\n"
+        "queue = 3\nbuffers-mib = 4\ndefault-deadline-ms = 5\n"
+        "max-deadline-ms = 6\n",
+        &c, &err));
     assert_string_equal(c.user, "keyd");
     assert_int_equal(c.signers, 3);
     assert_true(c.landlock_optional);
+    assert_int_equal(c.restart_delay_max_ms, 9);
     assert_string_equal(c.token_uri, "pkcs11:token=x;serial=1?module-path=/m.so");
     assert_int_equal(c.signer_timeout_ms, 70);
     assert_string_equal(c.run_dir, "/r");
