@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "clients/libkeyd/call.h"
+#include "clients/libkeyd/result.h"
+#include "proto/base/mem.h"
+
+static bool add_key(struct result *r, const Keyd__V1__Key *from, struct err *err)
+{
+    struct keyd_key *k = result_add(r);
+
+    if (!k)
+        return result_ok(r, err);
+    if (!from || from->id.len != KEYD_KEY_ID_LEN)
+        return err_set(err, ERR_INTERNAL, "keyd's answer holds a key without an id of %d bytes",
+                       KEYD_KEY_ID_LEN);
+    memcpy(k->id, from->id.data, KEYD_KEY_ID_LEN);
+    k->tenant = result_str(r, from->tenant);
+    k->name = result_str(r, from->name);
+    k->type = (int)from->type;
+    k->purposes = from->purposes;
+    k->state = (int)from->state;
+    k->created = from->created;
+    k->spki = result_bytes(r, from->spki, &k->spki_len);
+    k->cka_id = result_bytes(r, from->cka_id, &k->cka_id_len);
+    return result_ok(r, err);
+}
+
+/* ---- generate */
+
+static bool keys_generate(struct keyd_client *client, Keyd__V1__KeysGenerate *body,
+                          struct result *r, struct err *err)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+    const envelope *reply;
+
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE;
+    request.keys_generate = body;
+    TRY(call_one(client, JOB_CHANGE, call_deadline(client), &request,
+                 KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE_REPLY, &a, &reply, err));
+    return add_key(r, reply->keys_generate_reply->key, err);
+}
+
+int keyd_keys_generate(struct keyd_client *client, const char *tenant, const char *name, int type,
+                       uint32_t purposes, struct keyd_key **ret, struct keyd_error *error)
+{
+    Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
+    struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
+    struct err err = {0};
+
+    body.tenant = (char *)tenant;
+    body.name = (char *)name;
+    body.type = (Keyd__V1__KeyType)type;
+    body.purposes = purposes;
+    bool ok = keys_generate(client, &body, &r, &err);
+
+    if (ok)
+        *ret = result_take(&r);
+    return call_result(ok, &err, error);
+}
+
+/* ---- list */
+
+static bool keys_list(struct keyd_client *client, const char *tenant, struct result *r,
+                      struct arena *a, struct err *err)
+{
+    Keyd__V1__KeysList body = KEYD__V1__KEYS_LIST__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+    uint64_t deadline = call_deadline(client);
+    struct cursor next = {0};
+    const envelope *reply;
+
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_LIST;
+    request.keys_list = &body;
+    if (tenant)
+        body.tenant = (char *)tenant;
+    do {
+        body.after = next.at;
+        TRY(call_one(client, JOB_READING, deadline, &request,
+                     KEYD__V1__ENVELOPE__BODY_KEYS_LIST_REPLY, a, &reply, err));
+        const Keyd__V1__KeysListReply *page = reply->keys_list_reply;
+        for (size_t i = 0; i < page->n_keys; i++)
+            TRY(add_key(r, page->keys[i], err));
+        TRY(cursor_move(&next, page->next, page->n_keys, err));
+    } while (next.at[0]);
+    return result_ok(r, err);
+}
+
+int keyd_keys_list(struct keyd_client *client, const char *tenant, struct keyd_key **ret,
+                   size_t *ret_count, struct keyd_error *error)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
+    struct err err = {0};
+    bool ok = keys_list(client, tenant, &r, &a, &err);
+
+    if (ok) {
+        *ret = result_take(&r);
+        *ret_count = r.count;
+    }
+    return call_result(ok, &err, error);
+}
+
+/* ---- show */
+
+static bool keys_show(struct keyd_client *client, const char *key, struct result *r,
+                      struct err *err)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    Keyd__V1__KeysShow body = KEYD__V1__KEYS_SHOW__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+    const envelope *reply;
+
+    body.key = (char *)key;
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_SHOW;
+    request.keys_show = &body;
+    TRY(call_one(client, JOB_READING, call_deadline(client), &request,
+                 KEYD__V1__ENVELOPE__BODY_KEYS_SHOW_REPLY, &a, &reply, err));
+    return add_key(r, reply->keys_show_reply->key, err);
+}
+
+int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                   struct keyd_error *error)
+{
+    struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
+    struct err err = {0};
+    bool ok = keys_show(client, key, &r, &err);
+
+    if (ok)
+        *ret = result_take(&r);
+    return call_result(ok, &err, error);
+}
+
+void keyd_keys_free(struct keyd_key *keys, size_t count)
+{
+    (void)count;
+    result_free_items(keys);
+}
+
+/* ---- certificate signing requests */
+
+static bool create_csr(struct keyd_client *client, Keyd__V1__CreateCsr *body, char **ret_pem,
+                       struct err *err)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+    const envelope *reply;
+
+    request.body_case = KEYD__V1__ENVELOPE__BODY_CREATE_CSR;
+    request.create_csr = body;
+    TRY(call_one(client, JOB_READING, call_deadline(client), &request,
+                 KEYD__V1__ENVELOPE__BODY_CREATE_CSR_REPLY, &a, &reply, err));
+    char *pem = mem_str(reply->create_csr_reply->pem);
+    if (!pem)
+        return err_set(err, ERR_INTERNAL, "no memory for a CSR");
+    *ret_pem = pem;
+    return true;
+}
+
+int keyd_create_csr(struct keyd_client *client, const char *key, const char *subject,
+                    const char *const *sans, size_t san_count, char **ret_pem,
+                    struct keyd_error *error)
+{
+    Keyd__V1__CreateCsr body = KEYD__V1__CREATE_CSR__INIT;
+    struct err err = {0};
+
+    body.key = (char *)key;
+    body.subject = (char *)subject;
+    body.n_san = san_count;
+    body.san = (char **)sans;
+    return call_result(create_csr(client, &body, ret_pem, &err), &err, error);
+}

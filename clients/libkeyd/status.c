@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "clients/libkeyd/call.h"
+#include "clients/libkeyd/result.h"
+#include "proto/base/mem.h"
+
+static char **copy_strings(struct result *r, char *const *from, size_t count, size_t *ret_count)
+{
+    char **s = result_room(r, count * sizeof(*s));
+
+    for (size_t i = 0; s && i < count; i++)
+        s[i] = result_str(r, from[i]);
+    *ret_count = s ? count : 0;
+    return s;
+}
+
+static void copy_processes(struct result *r, const Keyd__V1__StatusReply *from,
+                           struct keyd_status *s)
+{
+    struct keyd_process *p = result_room(r, from->n_processes * sizeof(*p));
+
+    for (size_t i = 0; p && i < from->n_processes; i++) {
+        const Keyd__V1__Process *f = from->processes[i];
+
+        p[i] = (struct keyd_process){.name = result_str(r, f->name),
+                                     .pid = f->pid,
+                                     .state = result_str(r, f->state),
+                                     .uptime_ms = f->uptime_ms,
+                                     .restarts = f->restarts,
+                                     .last_exit = result_str(r, f->last_exit),
+                                     .signatures = f->signatures};
+    }
+    s->processes = p;
+    s->process_count = p ? from->n_processes : 0;
+}
+
+static void copy_token(struct result *r, const Keyd__V1__TokenStatus *from, struct keyd_status *s)
+{
+    s->token.label = result_str(r, from->label);
+    s->token.manufacturer = result_str(r, from->manufacturer);
+    s->token.model = result_str(r, from->model);
+    s->token.serial = result_str(r, from->serial);
+    s->token.module = result_str(r, from->module);
+    s->token.key_types =
+        copy_strings(r, from->key_types, from->n_key_types, &s->token.key_type_count);
+    s->token.notes = copy_strings(r, from->notes, from->n_notes, &s->token.note_count);
+}
+
+static void copy_queue(const Keyd__V1__QueueStatus *from, struct keyd_status *s)
+{
+    s->queue.waiting = from->waiting;
+    s->queue.at_signers = from->at_signers;
+    s->queue.connections = from->connections;
+    s->queue.signed_total = from->signed_total;
+    s->queue.refused_total = from->refused_total;
+    s->queue.busy_total = from->busy_total;
+    s->queue.retried_total = from->retried_total;
+}
+
+/* A part that keyd left out (its process is away) is empty, never NULL. */
+static void copy_status(struct result *r, const Keyd__V1__StatusReply *from)
+{
+    static const Keyd__V1__TokenStatus no_token = KEYD__V1__TOKEN_STATUS__INIT;
+    static const Keyd__V1__QueueStatus no_queue = KEYD__V1__QUEUE_STATUS__INIT;
+    struct keyd_status *s = result_add(r);
+
+    if (!s)
+        return;
+    s->version = result_str(r, from->version);
+    s->uptime_ms = from->uptime_ms;
+    copy_processes(r, from, s);
+    copy_token(r, from->token ? from->token : &no_token, s);
+    copy_queue(from->queue ? from->queue : &no_queue, s);
+    s->tenants = from->tenants;
+    s->keys = from->keys;
+    s->keys_missing = from->keys_missing;
+}
+
+static bool status(struct keyd_client *client, struct result *r, struct err *err)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    Keyd__V1__Status body = KEYD__V1__STATUS__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+    const envelope *reply;
+
+    request.body_case = KEYD__V1__ENVELOPE__BODY_STATUS;
+    request.status = &body;
+    TRY(call_one(client, JOB_READING, call_deadline(client), &request,
+                 KEYD__V1__ENVELOPE__BODY_STATUS_REPLY, &a, &reply, err));
+    copy_status(r, reply->status_reply);
+    return result_ok(r, err);
+}
+
+int keyd_status(struct keyd_client *client, struct keyd_status **ret, struct keyd_error *error)
+{
+    struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_status));
+    struct err err = {0};
+    bool ok = status(client, &r, &err);
+
+    if (ok)
+        *ret = result_take(&r);
+    return call_result(ok, &err, error);
+}
+
+void keyd_status_free(struct keyd_status *old)
+{
+    result_free_items(old);
+}
