@@ -183,8 +183,7 @@ static void a_closed_peer_is_seen_after_its_last_words(void **state)
     disconnect(&p);
 }
 
-/* ------------------------------------------------------------- what ends the process that reads it
- */
+/* ---- what ends the process that reads it */
 
 static void send_raw(struct chan *c, const void *bytes, size_t n)
 {
@@ -242,8 +241,7 @@ static void nonsense_ends_the_reader(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------- the table
- */
+/* ---- the table */
 
 static void the_walls_stand(void **state)
 {

@@ -130,7 +130,7 @@ static void errors_go_both_ways(void **state)
     assert_int_equal(back.retry_after_ms, 12);
 }
 
-/* ------------------------------------------------------------------------------- golden frames
+/* ---- golden frames
  *
  * golden.frames holds one frame a line, in hex, with its name: what version 1 looks like on the
  * wire for ever. A difference here breaks every client out there. */
