@@ -11,10 +11,13 @@
 #include "keyd/signer/state.h"
 #include "keyd/token/keys.h"
 
-/* Takes a whole table (a sealed memory file) into the signer's, and finds the handles of its new
- * keys by one enumeration of the token. A key that the token does not show stays without a handle:
- * absence is no proof, the others serve. fd stays the caller's. */
+/* Takes a whole table (a sealed memory file) into the signer's. New keys have no handle yet: see
+ * keys_look_up. fd stays the caller's. */
 bool keys_take_table(struct signer *s, int fd, struct err *err) MUST_USE;
+
+/* Finds the handles of the keys that have none, by one enumeration of the token, if there are any.
+ * A key that the token does not show stays without: absence is no proof, the others serve. */
+bool keys_look_up(struct signer *s, struct err *err) MUST_USE;
 
 /* Takes one new or changed entry. An enabled key is looked up (a scan of the token) and made ready;
  * of any other the copy is destroyed. True: from now on it is as the entry says. */

@@ -13,9 +13,12 @@
 #include "keyd/signer/keys.h"
 #include "keyd/signer/sign.h"
 #include "keyd/signer/start.h"
+#include "proto/base/clock.h"
 
 #define ANSWERS_AT_ONCE 4 /* facts: loop.md: so many answers to one wake-up of the gate */
 #define DRAIN_WAIT_MS   2000
+#define LOOK_UP_US      1000000 /* the custodian names a new key to one signer after another first */
+#define LOOK_UP_NEXT_US 250000  /* and what it left out all must not scan for at the same time */
 
 enum outcome {
     GO_ON,
@@ -102,7 +105,16 @@ static bool take_table(struct signer *s, struct msg *m, struct err *err)
         msg_fatal(s->parent, "a table without a file");
     bool ok = keys_take_table(s, fd, err);
     close(fd);
+    s->look_up_at = clock_us() + LOOK_UP_US + s->index * LOOK_UP_NEXT_US;
     return ok;
+}
+
+static bool look_up_in_time(struct signer *s, struct err *err)
+{
+    if (!s->look_up_at || clock_us() < s->look_up_at)
+        return true;
+    s->look_up_at = 0;
+    return keys_look_up(s, err);
 }
 
 /* A neighbour was replaced: the newer channel counts. */
@@ -187,21 +199,26 @@ static enum outcome turn(struct signer *s, struct err *err)
 {
     struct pollfd p[3] = {wait_for(s->parent), wait_for(&s->gate), wait_for(&s->custodian)};
     const short in = POLLIN | POLLHUP | POLLERR;
+    enum outcome outcome;
 
-    if (poll(p, 3, -1) < 0) {
+    if (poll(p, 3, s->look_up_at ? clock_wait_ms(s->look_up_at) : -1) < 0) {
         if (errno == EINTR)
             return GO_ON;
         err_errno(err, ERR_INTERNAL, errno, "cannot wait for messages");
         return FAILED;
     }
+    /* Always, and first: a table that was sent before a call counts for that call. */
+    outcome = read_parent(s, err);
+    if (outcome != GO_ON)
+        return outcome;
+    if (!look_up_in_time(s, err))
+        return FAILED;
     flush_waiting(&s->gate, &p[1]);
     flush_waiting(&s->custodian, &p[2]);
-    if (s->gate.fd >= 0 && (p[1].revents & in) && !read_gate(s, err))
+    if (s->gate.fd == p[1].fd && (p[1].revents & in) && !read_gate(s, err))
         return FAILED;
-    if (s->custodian.fd >= 0 && (p[2].revents & in) && !read_custodian(s, err))
+    if (s->custodian.fd == p[2].fd && (p[2].revents & in) && !read_custodian(s, err))
         return FAILED;
-    if (p[0].revents)
-        return read_parent(s, err);
     return GO_ON;
 }
 
@@ -258,7 +275,7 @@ static enum outcome begin(struct signer *s, struct err *err)
         return FAILED;
     if (expect(s, MSG_TABLE, &m) != GO_ON)
         return GONE;
-    if (!take_table(s, &m, err) || !keys_prove_token(s, err))
+    if (!take_table(s, &m, err) || !keys_look_up(s, err) || !keys_prove_token(s, err))
         return FAILED;
     chan_put(s->parent, MSG_READY);
     chan_end(s->parent);

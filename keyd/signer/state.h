@@ -15,6 +15,8 @@ struct signer {
     uint32_t index;
     struct token *token;
     struct table table; /* each entry's `user` is a struct held (keys.h) */
+    uint64_t
+        look_up_at; /* moment of clock_us at which keys without a handle are looked for; 0: no */
     uint64_t made, failed;
 };
 

@@ -15,8 +15,9 @@
 typedef unsigned long token_handle; /* CK_OBJECT_HANDLE; 0: none */
 
 /* Generates a pair (C_GenerateKeyPair) with this CKA_ID and CKA_LABEL; writes the DER
- * SubjectPublicKeyInfo of its public half. The private key is a token object when `persistent`,
- * else a session object. ERR_UNSUPPORTED: the token cannot make this type; says which it can. */
+ * SubjectPublicKeyInfo of its public half to spki (SPKI_MAX_LEN bytes). The private key is a token
+ * object when `persistent`, else a session object. ERR_UNSUPPORTED: the token cannot make this
+ * type; says which it can. */
 bool token_generate(struct token *t, enum key_type type, const uint8_t *cka_id, size_t cka_id_len,
                     const char *label, bool persistent, token_handle *ret, uint8_t *spki,
                     size_t *spki_len, struct err *err) MUST_USE;
@@ -27,7 +28,7 @@ bool token_can_generate(const struct token *t, enum key_type type);
 struct token_private {
     token_handle handle;
     uint8_t cka_id[TOKEN_CKA_ID_MAX];
-    size_t cka_id_len;
+    size_t cka_id_len; /* 0: it has none, or one longer than any of ours */
 };
 
 /* One enumeration of all private keys that are token objects (session copies left out). *ret is
@@ -58,7 +59,8 @@ bool token_destroy(struct token *t, token_handle object, struct err *err) MUST_U
 
 struct token_attribute {
     const char *name; /* "CKA_SENSITIVE", static */
-    char *value;      /* in words; "(sensitive)" when the token hides it */
+    char *value; /* in words; "(sensitive)" when the token hides it, "(readable, not shown)" when it
+                    is a key or data that it does not hide */
 };
 
 struct token_object {

@@ -34,7 +34,7 @@ bool token_login(struct token *t, const struct secret *pin, struct err *err) MUS
 /* What the token says of itself. Borrowed. */
 const struct token_info *token_info(const struct token *t);
 
-/* Whether the last failure means that session, login or token are gone: exit and be replaced. */
+/* Whether a failure has meant that session, login or token are gone: exit and be replaced. */
 bool token_lost(const struct token *t);
 
 /* C_CloseSession, C_Finalize, unload. NULL is fine. */
@@ -55,7 +55,8 @@ bool token_uri_module_dir(const char *uri, char *path, size_t size, struct err *
 /* ---- making one */
 
 /* Makes a token that does not exist yet in the first uninitialised slot: C_InitToken under the
- * label that the URI names, C_InitPIN. ERR_EXISTS if a token of that label is there. */
+ * label that the URI names, C_InitPIN; durable when it returns. Call softhsm_write_conf before.
+ * ERR_EXISTS if a token of that label is there. */
 bool token_init(const char *uri, const char *state_dir, const struct secret *so_pin,
                 const struct secret *user_pin, struct err *err) MUST_USE;
 

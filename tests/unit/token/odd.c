@@ -147,6 +147,8 @@ static CK_RV odd_get(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, C
         a->ulValueLen = 32;
         return CKR_OK;
     }
+    if (rv == CKR_OK && odd.bad_points && a->type == CKA_EC_POINT)
+        ((CK_BYTE *)a->pValue)[a->ulValueLen - 1] ^= 1;
     if (rv == CKR_OK && odd.raw_points && a->type == CKA_EC_POINT)
         strip(a);
     if (rv == CKR_OK && turned && a->type == CKA_EXTRACTABLE)

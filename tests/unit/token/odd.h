@@ -18,6 +18,7 @@ struct odd {
     CK_FLAGS token_flags;     /* added to CK_TOKEN_INFO */
     bool blank;               /* tokens look uninitialised */
     bool raw_points;          /* CKA_EC_POINT without its OCTET STRING */
+    bool bad_points;          /* CKA_EC_POINT is no point of the curve */
     bool shows_values;        /* CKA_VALUE of a private key can be read */
     bool flags_turn;          /* CKA_EXTRACTABLE reads true after C_SetAttributeValue */
     bool wraps;               /* C_WrapKey gives something out */

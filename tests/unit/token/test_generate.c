@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a generated key looks like in the token, for every type; SPKIs are read in test_spki.c's
- * sense too: their form is compared with what libcrypto makes of the key.
+ * What a generated key looks like in the token, for every type, and its SubjectPublicKeyInfo.
  */
 #include "keyd/token/keys.h"
 
@@ -185,6 +184,25 @@ static void test_raw_point(void **state)
     }
 }
 
+/* A key whose public half is nonsense is no key: nothing of it stays. */
+static void test_bad_point(void **state)
+{
+    uint8_t spki[SPKI_MAX_LEN];
+    size_t spki_len = 77;
+    token_handle key = 99;
+    struct err err;
+
+    (void)state;
+    odd_of->bad_points = true;
+    must_fail(
+        token_generate(token, KEY_TYPE_EC_P256, NULL, 0, "", true, &key, spki, &spki_len, &err),
+        &err, ERR_TOKEN, "no public key of type ec-p256");
+    assert_int_equal(key, 99);
+    assert_int_equal(spki_len, 77);
+    assert_int_equal(count_objects(CKO_PRIVATE_KEY), 0);
+    assert_int_equal(count_objects(CKO_PUBLIC_KEY), 0);
+}
+
 static void test_curve_by_name(void **state)
 {
     uint8_t spki[SPKI_MAX_LEN];
@@ -252,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_session_key),
         cmocka_unit_test(test_public_key_info),
         cmocka_unit_test_setup_teardown(test_raw_point, reset_odd, reset_odd),
+        cmocka_unit_test_setup_teardown(test_bad_point, reset_odd, reset_odd),
         cmocka_unit_test_setup_teardown(test_curve_by_name, reset_odd, reset_odd),
         cmocka_unit_test_setup_teardown(test_token_that_cannot, reset_odd, reset_odd),
         cmocka_unit_test_setup_teardown(test_generation_fails, reset_odd, reset_odd),

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyd/signer/signer.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keyd/token/sign.h"
+#include "tests/unit/signer/rig.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static struct token *token;
+static struct table table;
+
+enum { P256, P256_CLIENT, P384, RSA, ED, MISSING, LOST_ID, WRONG_SPKI, KEYS };
+static struct table_key keys[KEYS];
+
+static void put(int i)
+{
+    assert_non_null(table_put(&table, &keys[i]));
+}
+
+static int make_all(void **state)
+{
+    const uint32_t usual = PURPOSES_DEFAULT;
+
+    fixture_make(state);
+    token = fixture_open(URI);
+    keys[P256] = rig_make_key(token, KEY_TYPE_EC_P256, "p256", usual, NULL);
+    keys[P256_CLIENT] = rig_make_key(token, KEY_TYPE_EC_P256, "client", PURPOSE_TLS13_CLIENT, NULL);
+    keys[P384] = rig_make_key(token, KEY_TYPE_EC_P384, "p384", usual, NULL);
+    keys[RSA] = rig_make_key(token, KEY_TYPE_RSA_2048, "rsa", usual, NULL);
+    keys[ED] = rig_make_key(token, KEY_TYPE_ED25519, "ed", usual, NULL);
+    keys[MISSING] = rig_make_key(token, KEY_TYPE_EC_P256, "missing", usual, NULL);
+    keys[MISSING].state = KEY_MISSING;
+    keys[LOST_ID] = rig_make_key(token, KEY_TYPE_EC_P256, "other", usual, NULL);
+    memcpy(keys[LOST_ID].cka_id, "lost!", 5);
+    keys[WRONG_SPKI] = rig_make_key(token, KEY_TYPE_EC_P256, "wrong", usual, NULL);
+    memcpy(keys[WRONG_SPKI].cka_id, "p256", keys[WRONG_SPKI].cka_id_len = 4);
+    for (int i = 0; i < KEYS; i++)
+        put(i);
+    return 0;
+}
+
+static int remove_all(void **state)
+{
+    table_free(&table);
+    token_close(token);
+    return fixture_remove(state);
+}
+
+/* ---- messages as TLS makes them */
+
+struct tbs {
+    uint8_t bytes[160];
+    size_t len;
+};
+
+static struct tbs tls13(const char *role)
+{
+    struct tbs t = {.len = 64 + 33 + 1 + 32};
+
+    memset(t.bytes, 0x20, 64);
+    snprintf((char *)t.bytes + 64, 34, "TLS 1.3, %s CertificateVerify", role);
+    memset(t.bytes + 98, 0x5a, 32);
+    return t;
+}
+
+static struct tbs tls12(void)
+{
+    struct tbs t = {.len = 64 + 4 + 32};
+    const uint8_t x25519[] = {0x03, 0x00, 0x1d, 0x20};
+
+    memset(t.bytes, 0xa5, sizeof(t.bytes));
+    memcpy(t.bytes + 64, x25519, sizeof(x25519));
+    return t;
+}
+
+static struct tbs garbage(void)
+{
+    struct tbs t = {.len = 32};
+
+    memset(t.bytes, 0xee, 32);
+    return t;
+}
+
+static struct tbs shape(char which)
+{
+    switch (which) {
+    case 's':
+        return tls13("server");
+    case 'c':
+        return tls13("client");
+    case '2':
+        return tls12();
+    case 'g':
+        return garbage();
+    default:
+        return (struct tbs){.len = 0};
+    }
+}
+
+static void put_sign(struct rig *r, uint64_t call, const uint8_t *id, uint32_t scheme,
+                     const struct tbs *t)
+{
+    chan_put(&r->gate, MSG_SIGN);
+    put_u64(&r->gate, call);
+    put_raw(&r->gate, id, KEY_ID_LEN);
+    put_u32(&r->gate, scheme);
+    put_bytes(&r->gate, t->bytes, t->len);
+    chan_end(&r->gate);
+}
+
+static void expect_signed(struct rig *r, uint64_t call, const struct table_key *key,
+                          uint32_t scheme, const struct tbs *t)
+{
+    struct msg m = rig_expect(&r->gate, MSG_SIGNED);
+    struct err err;
+    size_t len;
+
+    assert_int_equal(rd_u64(&m.body), call);
+    assert_true(rd_u32(&m.body) > 0); /* microseconds */
+    const uint8_t *sig = msg_get_bytes(&m, &len);
+    msg_end(&m, &r->gate);
+    must(token_verify(key->spki, key->spki_len, scheme_by_code(scheme), t->bytes, t->len, sig, len,
+                      &err),
+         &err);
+}
+
+static struct err expect_unsigned(struct rig *r, uint64_t call)
+{
+    struct msg m = rig_expect(&r->gate, MSG_UNSIGNED);
+    struct err err = {0};
+
+    assert_int_equal(rd_u64(&m.body), call);
+    (void)rd_u32(&m.body);
+    msg_get_err(&m, &err);
+    msg_end(&m, &r->gate);
+    return err;
+}
+
+/* ---- what is signed and what is not */
+
+static const struct {
+    int key;
+    char shape; /* see shape() */
+    uint32_t scheme;
+    enum err_code code; /* ERR_NONE: signed */
+    const char *word;
+} cases[] = {
+    {P256, 's', 0x0403, ERR_NONE, ""},
+    {P256, '2', 0x0403, ERR_NONE, ""},
+    {P256, '2', 0x0503, ERR_NONE, ""},
+    {P256, '2', 0x0603, ERR_NONE, ""},
+    {P256_CLIENT, 'c', 0x0403, ERR_NONE, ""},
+    {P384, 's', 0x0503, ERR_NONE, ""},
+    {P384, '2', 0x0603, ERR_NONE, ""},
+    {RSA, 's', 0x0804, ERR_NONE, ""},
+    {RSA, 's', 0x0806, ERR_NONE, ""},
+    {RSA, '2', 0x0401, ERR_NONE, ""},
+    {ED, 's', 0x0807, ERR_NONE, ""},
+
+    {P256, 'c', 0x0403, ERR_BAD_SHAPE, "tls13-client, the key may sign tls13-server, tls12-server"},
+    {P256_CLIENT, 's', 0x0403, ERR_BAD_SHAPE, "tls13-server, the key may sign tls13-client"},
+    {P256_CLIENT, '2', 0x0403, ERR_BAD_SHAPE, "tls12-server"},
+    {P256, 'g', 0x0403, ERR_BAD_SHAPE, ""},
+    {P256, '0', 0x0403, ERR_BAD_SHAPE, ""},
+    {P256, 's', 0x0503, ERR_BAD_SCHEME, "ecdsa_secp384r1_sha384"},
+    {P256, 's', 0x0804, ERR_BAD_SCHEME, "rsa_pss_rsae_sha256"},
+    {P256, 's', 0x9999, ERR_BAD_SCHEME, "0x9999"},
+    {RSA, 's', 0x0401, ERR_BAD_SCHEME, "rsa_pkcs1_sha256"},
+    {ED, 's', 0x0403, ERR_BAD_SCHEME, "ecdsa_secp256r1_sha256"},
+    {KEYS, 's', 0x0403, ERR_NOT_FOUND, "no key ee"},
+    {MISSING, 's', 0x0403, ERR_UNAVAILABLE, "missing in the token"},
+    {LOST_ID, 's', 0x0403, ERR_UNAVAILABLE, "does not show"},
+    {WRONG_SPKI, 's', 0x0403, ERR_TOKEN, "not proven"},
+};
+
+static void run_cases(struct rig *r)
+{
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct tbs t = shape(cases[i].shape);
+        uint8_t unknown[KEY_ID_LEN];
+
+        memset(unknown, 0xee, sizeof(unknown));
+        put_sign(r, 100 + i, cases[i].key == KEYS ? unknown : keys[cases[i].key].id,
+                 cases[i].scheme, &t);
+        if (cases[i].code == ERR_NONE) {
+            expect_signed(r, 100 + i, &keys[cases[i].key], cases[i].scheme, &t);
+            continue;
+        }
+        struct err err = expect_unsigned(r, 100 + i);
+        must_fail(false, &err, cases[i].code, cases[i].word);
+    }
+}
+
+static void test_cases(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+
+    (void)state;
+    run_cases(&r);
+    run_cases(&r); /* with handles that are ready */
+    rig_down(&r);
+}
+
+static void test_batch(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    for (uint64_t call = 0; call < 23; call++)
+        put_sign(&r, call, keys[P256].id, call % 5 == 4 ? 0x0804 : 0x0403, &t);
+    assert_true(chan_flush(&r.gate));
+    for (uint64_t call = 0; call < 23; call++) {
+        if (call % 5 == 4)
+            assert_int_equal(expect_unsigned(&r, call).code, ERR_BAD_SCHEME);
+        else
+            expect_signed(&r, call, &keys[P256], 0x0403, &t);
+    }
+    rig_down(&r);
+}
+
+/* What the gate has sent before the drain is answered. */
+static void test_drain_answers(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    put_sign(&r, 1, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 1, &keys[P256], 0x0403, &t);
+    assert_int_equal(kill(r.pid, SIGSTOP), 0); /* so that both wait when it wakes */
+    put_sign(&r, 2, keys[P256].id, 0x0403, &t);
+    assert_true(chan_flush(&r.gate));
+    chan_put(&r.parent, MSG_DRAIN);
+    chan_end(&r.parent);
+    assert_true(chan_flush(&r.parent));
+    assert_int_equal(kill(r.pid, SIGCONT), 0);
+    expect_signed(&r, 2, &keys[P256], 0x0403, &t);
+    assert_int_equal(rig_wait(&r), 0);
+}
+
+/* ---- the custodian's changes */
+
+static struct err tell_key(struct rig *r, const struct table_key *key)
+{
+    struct err err = {0};
+
+    chan_put(&r->custodian, MSG_KEY);
+    put_u64(&r->custodian, key->version);
+    table_put_msg(&r->custodian, key);
+    chan_end(&r->custodian);
+    struct msg m = rig_expect(&r->custodian, MSG_KEY_DONE);
+    assert_int_equal(rd_u64(&m.body), key->version);
+    assert_memory_equal(rd_bytes(&m.body, KEY_ID_LEN), key->id, KEY_ID_LEN);
+    msg_get_err(&m, &err);
+    msg_end(&m, &r->custodian);
+    return err;
+}
+
+static void test_new_key(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+    token_handle handle;
+    struct table_key key = rig_make_key(token, KEY_TYPE_EC_P256, "new", PURPOSES_DEFAULT, &handle);
+    struct err err;
+
+    (void)state;
+    key.version = 2;
+    put_sign(&r, 1, key.id, 0x0403, &t);
+    assert_int_equal(expect_unsigned(&r, 1).code, ERR_NOT_FOUND);
+    assert_int_equal(tell_key(&r, &key).code, ERR_NONE);
+    put_sign(&r, 2, key.id, 0x0403, &t);
+    expect_signed(&r, 2, &key, 0x0403, &t);
+
+    /* Taken away: the copy, which would go on signing, is gone when the answer comes. */
+    must(token_destroy(token, handle, &err), &err);
+    key.version = 3;
+    key.state = KEY_MISSING;
+    assert_int_equal(tell_key(&r, &key).code, ERR_NONE);
+    put_sign(&r, 3, key.id, 0x0403, &t);
+    assert_int_equal(expect_unsigned(&r, 3).code, ERR_UNAVAILABLE);
+
+    /* Said to be there again, but it is not. */
+    key.version = 4;
+    key.state = KEY_ENABLED;
+    err = tell_key(&r, &key);
+    must_fail(false, &err, ERR_NOT_FOUND, "CKA_ID");
+    put_sign(&r, 4, key.id, 0x0403, &t);
+    assert_int_equal(expect_unsigned(&r, 4).code, ERR_UNAVAILABLE);
+    rig_down(&r);
+}
+
+static void test_key_that_is_not_itself(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    struct table_key key = rig_make_key(token, KEY_TYPE_EC_P256, "liar", PURPOSES_DEFAULT, NULL);
+    struct err err;
+
+    (void)state;
+    key.version = 2;
+    memcpy(key.cka_id, "p256", 4);
+    err = tell_key(&r, &key);
+    must_fail(false, &err, ERR_TOKEN, "not proven");
+    rig_down(&r);
+}
+
+/* A key that only the table told of is looked for a little later: not by all signers at once. */
+static void expect_found_later(struct rig *r, const struct table_key *key, const struct tbs *t)
+{
+    struct err err = {.code = ERR_UNAVAILABLE};
+
+    for (uint64_t call = 100; err.code == ERR_UNAVAILABLE && call < 200; call++) {
+        struct msg m;
+
+        put_sign(r, call, key->id, 0x0403, t);
+        m = rig_next(&r->gate);
+        if (m.type == MSG_SIGNED)
+            return;
+        assert_int_equal(rd_u64(&m.body), call);
+        (void)rd_u32(&m.body);
+        msg_get_err(&m, &err);
+        usleep(100000);
+    }
+    fail_msg("never found: %s", err.text);
+}
+
+/* A whole new table, as it comes when the custodian was replaced. */
+static void test_second_table(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+    struct table second = {0};
+    struct table_key key = rig_make_key(token, KEY_TYPE_EC_P256, "late", PURPOSES_DEFAULT, NULL);
+    struct table_key gone = keys[P256];
+
+    (void)state;
+    put_sign(&r, 1, gone.id, 0x0403, &t);
+    expect_signed(&r, 1, &gone, 0x0403, &t);
+    key.version = gone.version = 5;
+    gone.state = KEY_MISSING;
+    assert_non_null(table_put(&second, &key));
+    assert_non_null(table_put(&second, &gone));
+    rig_table(&r, &second);
+    chan_put(&r.parent, MSG_STATUS_ASK); /* answered after the table was taken */
+    put_u64(&r.parent, 1);
+    chan_end(&r.parent);
+    (void)rig_expect(&r.parent, MSG_STATS);
+    expect_found_later(&r, &key, &t);
+    put_sign(&r, 3, gone.id, 0x0403, &t);
+    assert_int_equal(expect_unsigned(&r, 3).code, ERR_UNAVAILABLE);
+    put_sign(&r, 4, keys[P384].id, 0x0503, &t);
+    expect_signed(&r, 4, &keys[P384], 0x0503, &t);
+    table_free(&second);
+    rig_down(&r);
+}
+
+/* ---- neighbours and parent */
+
+static void test_peers_are_replaced(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+    struct chan old = r.gate;
+
+    (void)state;
+    r.gate = (struct chan){.fd = -1};
+    rig_peer(&r, &r.gate, PROC_GATE_SIGNING, 2); /* while the old one is there */
+    put_sign(&r, 1, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 1, &keys[P256], 0x0403, &t);
+    assert_true(rig_eof(&old));
+    chan_close(&old);
+    chan_close(&r.gate); /* it dies, then comes its successor */
+    chan_close(&r.custodian);
+    rig_peer(&r, &r.gate, PROC_GATE_SIGNING, 3);
+    rig_peer(&r, &r.custodian, PROC_CUSTODIAN, 2);
+    put_sign(&r, 2, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 2, &keys[P256], 0x0403, &t);
+    struct table_key same = keys[P384];
+    same.version = 9;
+    assert_int_equal(tell_key(&r, &same).code, ERR_NONE);
+    rig_down(&r);
+}
+
+static void test_stats(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    for (uint64_t call = 0; call < 3; call++) {
+        put_sign(&r, call, keys[P256].id, 0x0403, &t);
+        expect_signed(&r, call, &keys[P256], 0x0403, &t);
+    }
+    put_sign(&r, 9, keys[P256].id, 0x9999, &t);
+    (void)expect_unsigned(&r, 9);
+    chan_put(&r.parent, MSG_STATUS_ASK);
+    put_u64(&r.parent, 4711);
+    chan_end(&r.parent);
+    struct msg m = rig_expect(&r.parent, MSG_STATS);
+    assert_int_equal(rd_u64(&m.body), 4711);
+    assert_int_equal(rd_u8(&m.body), PROC_SIGNER);
+    assert_int_equal(rd_u32(&m.body), 7);
+    assert_int_equal(rd_u64(&m.body), 3);
+    assert_int_equal(rd_u64(&m.body), 1);
+    msg_end(&m, &r.parent);
+    rig_down(&r);
+}
+
+static void test_parent_goes(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+
+    (void)state;
+    chan_close(&r.parent);
+    assert_int_equal(rig_wait(&r), 0);
+    r = rig_spawn("--signer"); /* and before it was told anything */
+    chan_close(&r.parent);
+    assert_int_equal(rig_wait(&r), 0);
+}
+
+static void test_nonsense_ends_it(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const uint8_t bytes[] = {0, 0, 0, 0, 0, MSG_READY, 0, 0}; /* a gate may not say that */
+
+    (void)state;
+    put_raw(&r.gate, bytes, sizeof(bytes));
+    assert_true(chan_flush(&r.gate));
+    assert_int_equal(rig_wait(&r), 70);
+    r = rig_spawn("--signer");
+    chan_put(&r.parent, MSG_STATUS_ASK);
+    put_u64(&r.parent, 1);
+    chan_end(&r.parent);
+    assert_true(chan_flush(&r.parent));
+    assert_int_equal(rig_wait(&r), 70);
+}
+
+/* ---- starts */
+
+static void test_empty_table(void **state)
+{
+    struct table empty = {0};
+    struct rig r = rig_up(URI, &empty);
+
+    (void)state;
+    rig_down(&r);
+}
+
+static const struct {
+    const char *uri, *pin;
+    enum err_code code;
+    const char *word;
+} failures[] = {
+    {URI, "0000-wrong", ERR_DENIED, "CKR_PIN_INCORRECT"},
+    {URI, "", ERR_DENIED, "is empty"},
+    {"pkcs11:token=nobody?module-path=" SOFTHSM_MODULE, PIN, ERR_UNAVAILABLE, "no token fits"},
+    {"pkcs11:token=x?module-path=/nonexistent/m.so", PIN, ERR_STORAGE, "/nonexistent/m.so"},
+    {"nonsense", PIN, ERR_BAD_REQUEST, "URI"},
+};
+
+static void test_start_failures(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(failures); i++) {
+        struct rig r = rig_spawn("--signer");
+        struct err err = {0};
+
+        rig_start(&r, failures[i].uri, failures[i].pin);
+        struct msg m = rig_expect(&r.parent, MSG_FAILED);
+        msg_get_err(&m, &err);
+        msg_end(&m, &r.parent);
+        must_fail(false, &err, failures[i].code, failures[i].word);
+        assert_null(strstr(err.text, "0000-wrong"));
+        assert_int_equal(rig_wait(&r), 1);
+    }
+}
+
+/* ---- tokens that fail while it works */
+
+static void test_lost_token(void **state)
+{
+    const struct tbs t = tls13("server");
+    struct err err = {0};
+
+    (void)state;
+    setenv("KEYD_ODD", "sign 32 3", 1); /* CKR_DEVICE_REMOVED; three C_SignInit still work */
+    struct rig r = rig_up(ODD_URI, &(struct table){0});
+    unsetenv("KEYD_ODD");
+    assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
+    put_sign(&r, 1, keys[P256].id, 0x0403, &t);
+    put_sign(&r, 2, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 1, &keys[P256], 0x0403, &t);
+    struct msg m = rig_expect(&r.parent, MSG_FAILED);
+    msg_get_err(&m, &err);
+    msg_end(&m, &r.parent);
+    must_fail(false, &err, ERR_UNAVAILABLE, "C_SignInit: CKR_DEVICE_REMOVED");
+    assert_true(rig_eof(&r.gate)); /* and nothing was said of call 2: another signer gets it */
+    assert_int_equal(r.gate.in.len, 0);
+    assert_int_equal(rig_wait(&r), 1);
+}
+
+/* A failure that is not a loss is one call's error, and the next use proves the key anew. */
+static void test_failing_signature(void **state)
+{
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    setenv("KEYD_ODD", "sign 6 3", 1); /* CKR_FUNCTION_FAILED */
+    struct rig r = rig_up(ODD_URI, &(struct table){0});
+    unsetenv("KEYD_ODD");
+    assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
+    put_sign(&r, 1, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 1, &keys[P256], 0x0403, &t);
+    put_sign(&r, 2, keys[P256].id, 0x0403, &t);
+    struct err err = expect_unsigned(&r, 2);
+    must_fail(false, &err, ERR_TOKEN, "C_SignInit: CKR_FUNCTION_FAILED");
+    put_sign(&r, 3, keys[P256].id, 0x0403, &t);
+    err = expect_unsigned(&r, 3);
+    must_fail(false, &err, ERR_TOKEN, "not proven: C_SignInit");
+    rig_down(&r);
+}
+
+static void test_token_without_copies(void **state)
+{
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    setenv("KEYD_ODD", "copy 54 0", 1); /* CKR_FUNCTION_NOT_SUPPORTED */
+    struct rig r = rig_up(ODD_URI, &table);
+    unsetenv("KEYD_ODD");
+    put_sign(&r, 1, keys[P256].id, 0x0403, &t);
+    expect_signed(&r, 1, &keys[P256], 0x0403, &t);
+    rig_down(&r);
+}
+
+/* ---- the sandbox is on (what it refuses: test_start.c) */
+
+static void test_confined(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    char path[64], text[4096];
+
+    (void)state;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)r.pid);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+    fclose(f);
+    assert_non_null(strstr(text, "\nNoNewPrivs:\t1\n"));
+    assert_non_null(strstr(text, "\nSeccomp:\t2\n"));
+    rig_down(&r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_drain_answers),
+        cmocka_unit_test(test_new_key),
+        cmocka_unit_test(test_key_that_is_not_itself),
+        cmocka_unit_test(test_second_table),
+        cmocka_unit_test(test_peers_are_replaced),
+        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_parent_goes),
+        cmocka_unit_test(test_nonsense_ends_it),
+        cmocka_unit_test(test_empty_table),
+        cmocka_unit_test(test_start_failures),
+        cmocka_unit_test(test_lost_token),
+        cmocka_unit_test(test_failing_signature),
+        cmocka_unit_test(test_token_without_copies),
+        cmocka_unit_test(test_confined),
+    };
+
+    rig_child(argc, argv);
+    return cmocka_run_group_tests_name("signer/signer", tests, make_all, remove_all);
+}
