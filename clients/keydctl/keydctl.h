@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keydctl: what the commands share. One file per noun, each with its table of commands; main.c
+ * knows the tables and nothing of the verbs.
+ */
+#ifndef KEYD_CLIENTS_KEYDCTL_KEYDCTL_H
+#define KEYD_CLIENTS_KEYDCTL_KEYDCTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "clients/keydctl/options.h"
+#include "clients/libkeyd/keyd.h"
+
+enum status { /* how keydctl ends */
+              STATUS_DONE = 0,
+              STATUS_REFUSED = 1,
+              STATUS_USAGE = 2,
+              STATUS_LATER = 3,
+              STATUS_FAULT = 4,
+};
+
+struct ctx {
+    struct args args;
+    struct keyd_client *client;
+    const char *socket;
+    bool json;
+};
+
+/* Tables of commands, one per noun. */
+extern const struct command tenants_commands[], keys_commands[], csr_commands[], token_commands[],
+    status_commands[];
+
+/* Says on stderr what was wrong and what to do; returns the status for its class. */
+int complain(const struct ctx *ctx, const struct keyd_error *error);
+
+/* As complain, of a command line that cannot be: STATUS_USAGE. */
+int complain_usage(const struct err *err);
+
+/* With --json prints the value, else runs show(value); takes the value, which may be NULL for want
+ * of memory. Returns the status. */
+int present(const struct ctx *ctx, json_t *value, bool (*show)(const json_t *value));
+
+/* A key as the machines see it: all that keyd told. */
+json_t *key_json(const struct keyd_key *key);
+
+/* The table row of --key, which most commands have. */
+#define KEY_OPTION(about)                                                                          \
+    {                                                                                              \
+        "key", "KEY", about "tenant/name, or the first 8 or more hex digits of its id",            \
+            OPTION_REQUIRED | OPTION_OPERAND                                                       \
+    }
+
+#endif

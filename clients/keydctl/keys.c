@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "clients/keydctl/keydctl.h"
+#include "clients/keydctl/output.h"
+
+#define TYPES_MAX    32
+#define PURPOSES_MAX 32
+
+/* ---- a key as JSON and as text */
+
+static json_t *purposes_json(uint32_t purposes)
+{
+    json_t *names = json_array();
+
+    for (unsigned bit = 0; bit < PURPOSES_MAX; bit++) {
+        const char *name = keyd_purpose_name(bit);
+
+        if (purposes & 1u << bit)
+            json_array_append_new(names, name ? json_string(name) : json_sprintf("bit %u", bit));
+    }
+    return names;
+}
+
+static json_t *type_json(int type)
+{
+    const char *name = keyd_key_type_name(type);
+
+    return name ? json_string(name) : json_sprintf("type %d", type);
+}
+
+static const char *state_name(int state)
+{
+    switch (state) {
+    case KEYD_KEY_ENABLED:
+        return "enabled";
+    case KEYD_KEY_MISSING:
+        return "missing";
+    default:
+        return "unknown";
+    }
+}
+
+/* The SPKI's SHA-256, which is the id, in the form that curl --pinnedpubkey takes. */
+static json_t *pin_json(const uint8_t id[KEYD_KEY_ID_LEN])
+{
+    json_t *digest = out_base64(id, KEYD_KEY_ID_LEN);
+    json_t *pin = json_sprintf("sha256//%s", json_string_value(digest));
+
+    json_decref(digest);
+    return pin;
+}
+
+static json_t *full_name_json(const struct keyd_key *k)
+{
+    json_t *tenant = out_string(k->tenant), *name = out_string(k->name);
+    json_t *full = json_sprintf("%s/%s", json_string_value(tenant), json_string_value(name));
+
+    json_decref(tenant);
+    json_decref(name);
+    return full;
+}
+
+json_t *key_json(const struct keyd_key *k)
+{
+    json_t *j = json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "key", full_name_json(k), "type",
+                          type_json(k->type), "state", state_name(k->state), "purposes",
+                          purposes_json(k->purposes), "id", out_hex(k->id, KEYD_KEY_ID_LEN),
+                          "created", out_time(k->created));
+
+    json_object_set_new(j, "spki_sha256", pin_json(k->id));
+    if (k->spki)
+        json_object_set_new(j, "spki", out_base64(k->spki, k->spki_len));
+    if (k->cka_id)
+        json_object_set_new(j, "cka_id", out_hex(k->cka_id, k->cka_id_len));
+    return j;
+}
+
+static const struct column fields[] = {
+    {.title = "key", .member = "key"},
+    {.title = "type", .member = "type"},
+    {.title = "state", .member = "state"},
+    {.title = "may sign", .member = "purposes"},
+    {.title = "id", .member = "id"},
+    {.title = "SPKI SHA-256", .member = "spki_sha256"},
+    {.title = "CKA_ID", .member = "cka_id"},
+    {.title = "created", .member = "created"},
+    {0},
+};
+
+static bool show_key(const json_t *value)
+{
+    out_fields(stdout, fields, value, 0);
+    return true;
+}
+
+/* ---- words of the command line */
+
+/* The nearest known word and all of them, for a hint. */
+static bool no_such(const char *what, const char *word, const char *const *known, struct err *err)
+{
+    const char *near = nearest(word, known);
+    char all[192] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; known[i] && n < sizeof(all); i++)
+        n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", known[i]);
+    err_set(err, ERR_BAD_REQUEST, "there is no %s '%s'; there are %s", what, word, all);
+    if (near)
+        err_hint(err, "did you mean '%s'?", near);
+    return false;
+}
+
+static bool parse_type(const char *word, int *ret, struct err *err)
+{
+    const char *known[TYPES_MAX + 1] = {0};
+    int type = keyd_key_type_by_name(word);
+
+    if (type) {
+        *ret = type;
+        return true;
+    }
+    for (int i = 1; i <= TYPES_MAX; i++)
+        if (!(known[i - 1] = keyd_key_type_name(i)))
+            break;
+    return no_such("type", word, known, err);
+}
+
+static bool parse_purpose(const char *word, uint32_t *purposes, struct err *err)
+{
+    const char *known[PURPOSES_MAX + 1] = {0};
+    const char *name;
+
+    for (unsigned bit = 0; bit < PURPOSES_MAX && (name = keyd_purpose_name(bit)); bit++) {
+        known[bit] = name;
+        if (strcmp(name, word) == 0) {
+            *purposes |= 1u << bit;
+            return true;
+        }
+    }
+    return no_such("purpose", word, known, err);
+}
+
+/* Words with commas between them; NULL: keyd's default. */
+static bool parse_purposes(const char *list, uint32_t *ret, struct err *err)
+{
+    uint32_t purposes = 0;
+    char word[64];
+
+    while (list) {
+        size_t n = strcspn(list, ",");
+
+        snprintf(word, sizeof(word), "%.*s", (int)(n < 60 ? n : 60), list);
+        TRY(parse_purpose(word, &purposes, err));
+        list = list[n] ? list + n + 1 : NULL;
+    }
+    *ret = purposes;
+    return true;
+}
+
+/* ---- keys-generate */
+
+static int keys_generate(struct ctx *ctx)
+{
+    uint32_t purposes = 0;
+    struct keyd_key *key;
+    struct keyd_error error;
+    struct err err;
+    int type = 0;
+
+    if (!parse_type(args_get(&ctx->args, "type"), &type, &err) ||
+        !parse_purposes(args_get(&ctx->args, "purposes"), &purposes, &err))
+        return complain_usage(&err);
+    if (keyd_keys_generate(ctx->client, args_get(&ctx->args, "tenant"),
+                           args_get(&ctx->args, "name"), type, purposes, &key, &error) != KEYD_OK)
+        return complain(ctx, &error);
+    json_t *value = key_json(key);
+    keyd_keys_free(key, 1);
+    return present(ctx, value, show_key);
+}
+
+static const struct option_row generate_options[] = {
+    {"tenant", "TENANT", "whose key it is", OPTION_REQUIRED},
+    {"name", "NAME", "what it is called there", OPTION_REQUIRED},
+    {"type", "TYPE", "rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384, ed25519", OPTION_REQUIRED},
+    {"purposes", "LIST",
+     "what it may sign, with commas: tls13-server, tls13-client,\n"
+     "tls12-server, csr, acme-jws, checkpoint, raw\n"
+     "(default: tls13-server,tls12-server,csr)",
+     0},
+    {0},
+};
+
+/* ---- keys-list */
+
+static const char *state_colour(const char *state)
+{
+    return strcmp(state, "enabled") == 0 ? NULL : "red";
+}
+
+static const struct column columns[] = {
+    {.title = "KEY", .member = "key"},
+    {.title = "TYPE", .member = "type"},
+    {.title = "STATE", .member = "state", .colour = state_colour},
+    {.title = "PURPOSES", .member = "purposes"},
+    {.title = "ID", .member = "id", .text = text_short},
+    {.title = "CREATED", .member = "created"},
+    {0},
+};
+
+static bool show_list(const json_t *value)
+{
+    const json_t *rows = json_object_get(value, "keys");
+
+    if (json_array_size(rows) == 0)
+        return puts("no keys yet: keydctl keys-generate --help") != EOF;
+    return out_table(stdout, columns, rows);
+}
+
+static int keys_list(struct ctx *ctx)
+{
+    struct keyd_error error;
+    struct keyd_key *keys;
+    size_t count;
+
+    if (keyd_keys_list(ctx->client, args_get(&ctx->args, "tenant"), &keys, &count, &error) !=
+        KEYD_OK)
+        return complain(ctx, &error);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows, key_json(&keys[i]));
+    keyd_keys_free(keys, count);
+    return present(ctx, json_pack("{s:o}", "keys", rows), show_list);
+}
+
+static const struct option_row list_options[] = {
+    {"tenant", "TENANT", "only its keys", 0},
+    {0},
+};
+
+/* ---- keys-show, keys-ref */
+
+static int keys_show(struct ctx *ctx)
+{
+    struct keyd_error error;
+    struct keyd_key *key;
+
+    if (keyd_keys_show(ctx->client, args_get(&ctx->args, "key"), &key, &error) != KEYD_OK)
+        return complain(ctx, &error);
+    json_t *value = key_json(key);
+    keyd_keys_free(key, 1);
+    return present(ctx, value, show_key);
+}
+
+static bool show_pem(const json_t *value)
+{
+    return fputs(json_string_value(json_object_get(value, "pem")), stdout) != EOF;
+}
+
+static int keys_ref(struct ctx *ctx)
+{
+    struct keyd_error error;
+    struct keyd_key *key;
+    char *pem;
+
+    if (keyd_keys_show(ctx->client, args_get(&ctx->args, "key"), &key, &error) != KEYD_OK)
+        return complain(ctx, &error);
+    int code = keyd_ref_encode(key->spki, key->spki_len, &pem, &error);
+    json_t *name = full_name_json(key);
+    keyd_keys_free(key, 1);
+    if (code != KEYD_OK) {
+        json_decref(name);
+        return complain(ctx, &error);
+    }
+    json_t *value = json_pack("{s:o, s:s}", "key", name, "pem", pem);
+    keyd_free(pem);
+    return present(ctx, value, show_pem);
+}
+
+static const struct option_row key_options[] = {KEY_OPTION(""), {0}};
+
+const struct command keys_commands[] = {
+    {.name = "keys-generate",
+     .run = keys_generate,
+     .line = "make a key in the token",
+     .about = "Makes a key inside the token; nobody can take it out. What it may sign is fixed\n"
+              "at its birth. RSA takes up to a few seconds.",
+     .example = "keydctl keys-generate --tenant acme --name www --type ec-p256",
+     .options = generate_options,
+     .timeout = 60},
+    {.name = "keys-list",
+     .run = keys_list,
+     .line = "list the keys",
+     .about = "Lists the keys of one tenant or of all. MISSING: registered, but the token does\n"
+              "not show it.",
+     .example = "keydctl keys-list --tenant acme",
+     .options = list_options},
+    {.name = "keys-show",
+     .run = keys_show,
+     .line = "show one key",
+     .about = "Shows all that keyd knows of a key. Its id is the SHA-256 over its\n"
+              "SubjectPublicKeyInfo.",
+     .example = "keydctl keys-show acme/www",
+     .options = key_options},
+    {.name = "keys-ref",
+     .run = keys_ref,
+     .line = "print a key reference, for nginx and others",
+     .about = "Prints the key reference in PEM: it stands where a TLS server expects its key\n"
+              "file, and holds no secret.",
+     .example = "keydctl keys-ref acme/www > /etc/nginx/www.key",
+     .options = key_options},
+    {0},
+};

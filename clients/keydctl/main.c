@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keydctl: keyd's command line. The commands are tables (one per noun), this file reads the line,
+ * finds the command and ends with a status that means something.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clients/keydctl/keydctl.h"
+#include "clients/keydctl/output.h"
+
+#define DEFAULT_SOCKET  "/run/keyd/control/control.sock"
+#define DEFAULT_TIMEOUT 10
+
+static const struct command *const nouns[] = {
+    tenants_commands, keys_commands, csr_commands, token_commands, status_commands, NULL,
+};
+
+/* ---- help */
+
+/* Texts of several lines go on under their first. */
+static void print_help(const struct option_row *rows)
+{
+    for (; rows && rows->name; rows++) {
+        char name[48];
+
+        snprintf(name, sizeof(name), "--%s %s", rows->name, rows->value ? rows->value : "");
+        for (const char *at = rows->help; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+            printf("  %-18s %.*s\n", at == rows->help ? name : "", (int)strcspn(at, "\n"), at);
+    }
+}
+
+static int help(void)
+{
+    printf("keydctl manages keyd, the key custody service.\n\n"
+           "usage: keydctl COMMAND [ARGUMENTS]     keydctl COMMAND --help\n\n"
+           "commands:\n");
+    for (const struct command *const *noun = nouns; *noun; noun++)
+        for (const struct command *c = *noun; c->name; c++)
+            printf("  %-18s %s\n", c->name, c->line);
+    printf("\noptions of every command:\n");
+    print_help(global_options);
+    printf("\nexit status:\n"
+           "  0  done\n"
+           "  1  refused: the same command will be refused again\n"
+           "  2  the command line cannot be understood\n"
+           "  3  try again later: keyd is busy, restarting or not there\n"
+           "  4  a fault of keyd, its token or its storage\n");
+    return STATUS_DONE;
+}
+
+static int command_help(const struct command *c)
+{
+    char usage[256];
+
+    printf("usage: %s\n\n%s\n\n", usage_line(c, usage, sizeof(usage)), c->about);
+    if (c->options) {
+        printf("options:\n");
+        print_help(c->options);
+        printf("\n");
+    }
+    printf("options of every command:\n");
+    print_help(global_options);
+    printf("\nexample:\n  %s\n", c->example);
+    return STATUS_DONE;
+}
+
+/* ---- errors and results */
+
+static int status_of(int code)
+{
+    switch (err_class((enum err_code)code)) {
+    case ERR_CLASS_NONE:
+        return STATUS_DONE;
+    case ERR_CLASS_REFUSED:
+        return STATUS_REFUSED;
+    case ERR_CLASS_RETRY:
+        return STATUS_LATER;
+    default:
+        return STATUS_FAULT;
+    }
+}
+
+static void say(const char *message, const char *hint)
+{
+    fflush(stdout);
+    fprintf(stderr, "keydctl: ");
+    out_text(stderr, message);
+    if (hint[0]) {
+        fprintf(stderr, "\n  hint: ");
+        out_text(stderr, hint);
+    }
+    fputc('\n', stderr);
+}
+
+int complain(const struct ctx *ctx, const struct keyd_error *error)
+{
+    char hint[sizeof(error->hint) + 64];
+    bool elsewhere = error->code == KEYD_UNAVAILABLE && strstr(error->message, ctx->socket);
+
+    snprintf(hint, sizeof(hint), "%s%s", error->hint,
+             elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
+    say(error->message, hint);
+    return status_of(error->code);
+}
+
+int complain_usage(const struct err *err)
+{
+    say(err->text, err->hint);
+    return STATUS_USAGE;
+}
+
+static int cannot_write(void)
+{
+    say("cannot write the output", "is the disk full, or the reader gone?");
+    return STATUS_FAULT;
+}
+
+int present(const struct ctx *ctx, json_t *value, bool (*show)(const json_t *value))
+{
+    if (!value) {
+        say("no memory for the output", "");
+        return STATUS_FAULT;
+    }
+    bool ok = ctx->json ? out_json(stdout, value) : show(value);
+    json_decref(value);
+    return ok ? STATUS_DONE : cannot_write();
+}
+
+/* ---- running */
+
+static const char *socket_path(const struct args *args)
+{
+    const char *given = args_get(args, "socket");
+    const char *env = getenv("KEYD_CONTROL_SOCKET");
+
+    if (given)
+        return given;
+    return env && env[0] ? env : DEFAULT_SOCKET;
+}
+
+static int run(struct ctx *ctx)
+{
+    const struct command *c = ctx->args.command;
+    const char *given = args_get(&ctx->args, "timeout");
+    unsigned seconds = c->timeout ? c->timeout : DEFAULT_TIMEOUT;
+    struct keyd_error error;
+    struct err err;
+
+    if (!args_complete(&ctx->args, &err) ||
+        (given && !args_seconds(given, "--timeout", &seconds, &err)))
+        return complain_usage(&err);
+    ctx->socket = socket_path(&ctx->args);
+    ctx->json = args_get(&ctx->args, "json") != NULL;
+    if (keyd_client_new(&ctx->client, ctx->socket, seconds * 1000, "keydctl " KEYD_VERSION,
+                        &error) != KEYD_OK) {
+        say(error.message, error.hint);
+        return error.code == KEYD_BAD_REQUEST ? STATUS_USAGE : STATUS_FAULT;
+    }
+    int status = c->run(ctx);
+    keyd_client_free(ctx->client);
+    return status;
+}
+
+static int dispatch(struct ctx *ctx)
+{
+    struct err err;
+
+    if (args_get(&ctx->args, "help"))
+        return ctx->args.command ? command_help(ctx->args.command) : help();
+    if (args_get(&ctx->args, "version")) {
+        puts("keydctl " KEYD_VERSION);
+        return STATUS_DONE;
+    }
+    if (!ctx->args.command) {
+        err_set(&err, ERR_BAD_REQUEST, "which command?");
+        err_hint(&err, "'keydctl --help' lists them all");
+        return complain_usage(&err);
+    }
+    return run(ctx);
+}
+
+int main(int argc, char **argv)
+{
+    struct ctx ctx = {0};
+    struct err err;
+
+    setlocale(LC_CTYPE, ""); /* the width of characters in tables */
+    if (!args_parse(&ctx.args, argc, argv, nouns, &err))
+        return complain_usage(&err);
+    int status = dispatch(&ctx);
+    args_free(&ctx.args);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return cannot_write();
+    return status;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "clients/keydctl/keydctl.h"
+#include "clients/keydctl/output.h"
+
+static json_t *process_json(const struct keyd_process *p)
+{
+    return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:o}", "name", out_string(p->name), "pid",
+                     (json_int_t)p->pid, "state", out_string(p->state), "uptime_ms",
+                     (json_int_t)p->uptime_ms, "restarts", (json_int_t)p->restarts, "signatures",
+                     (json_int_t)p->signatures, "last_exit", out_string(p->last_exit));
+}
+
+static json_t *strings_json(char *const *s, size_t count)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(a, out_string(s[i]));
+    return a;
+}
+
+static json_t *token_json(const struct keyd_status *s)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "label", out_string(s->token.label),
+                     "manufacturer", out_string(s->token.manufacturer), "model",
+                     out_string(s->token.model), "serial", out_string(s->token.serial), "module",
+                     out_string(s->token.module), "key_types",
+                     strings_json(s->token.key_types, s->token.key_type_count), "notes",
+                     strings_json(s->token.notes, s->token.note_count));
+}
+
+static json_t *queue_json(const struct keyd_status *s)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "waiting", (json_int_t)s->queue.waiting,
+        "at_signers", (json_int_t)s->queue.at_signers, "connections",
+        (json_int_t)s->queue.connections, "signed_total", (json_int_t)s->queue.signed_total,
+        "refused_total", (json_int_t)s->queue.refused_total, "busy_total",
+        (json_int_t)s->queue.busy_total, "retried_total", (json_int_t)s->queue.retried_total);
+}
+
+static json_t *status_json(const struct keyd_status *s)
+{
+    json_t *processes = json_array();
+
+    for (size_t i = 0; i < s->process_count; i++)
+        json_array_append_new(processes, process_json(&s->processes[i]));
+    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:I}", "version", out_string(s->version),
+                     "uptime_ms", (json_int_t)s->uptime_ms, "processes", processes, "token",
+                     token_json(s), "queue", queue_json(s), "tenants", (json_int_t)s->tenants,
+                     "keys", (json_int_t)s->keys, "keys_missing", (json_int_t)s->keys_missing);
+}
+
+/* ---- for people */
+
+static const char *state_colour(const char *state)
+{
+    return strcmp(state, "ready") == 0 ? "green" : "red";
+}
+
+/* A pid of 0: it does not run. */
+static void text_pid(const json_t *value, char *buf)
+{
+    if (json_integer_value(value))
+        snprintf(buf, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+}
+
+static const struct column processes[] = {
+    {.title = "PROCESS", .member = "name"},
+    {.title = "PID", .member = "pid", .text = text_pid, .right = true},
+    {.title = "STATE", .member = "state", .colour = state_colour},
+    {.title = "UP", .member = "uptime_ms", .text = text_duration, .right = true},
+    {.title = "RESTARTS", .member = "restarts", .right = true},
+    {.title = "SIGNATURES", .member = "signatures", .right = true},
+    {.title = "LAST EXIT", .member = "last_exit"},
+    {0},
+};
+
+static const struct column token[] = {
+    {.title = "label", .member = "label"},
+    {.title = "manufacturer", .member = "manufacturer"},
+    {.title = "model", .member = "model"},
+    {.title = "serial", .member = "serial"},
+    {.title = "module", .member = "module"},
+    {.title = "can generate", .member = "key_types"},
+    {0},
+};
+
+static const struct column queue[] = {
+    {.title = "waiting", .member = "waiting"},
+    {.title = "at signers", .member = "at_signers"},
+    {.title = "connections", .member = "connections"},
+    {.title = "signed", .member = "signed_total"},
+    {.title = "refused", .member = "refused_total"},
+    {.title = "busy or late", .member = "busy_total"},
+    {.title = "retried", .member = "retried_total"},
+    {0},
+};
+
+static const struct column counts[] = {
+    {.title = "tenants", .member = "tenants"},
+    {.title = "keys", .member = "keys"},
+    {.title = "keys missing", .member = "keys_missing"},
+    {0},
+};
+
+static void show_notes(const json_t *notes)
+{
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        printf("  note: ");
+        out_text(stdout, json_string_value(json_array_get(notes, i)));
+        putchar('\n');
+    }
+}
+
+static bool show_status(const json_t *s)
+{
+    char up[CELL_MAX];
+
+    text_duration(json_object_get(s, "uptime_ms"), up);
+    out_text(stdout, json_string_value(json_object_get(s, "version")));
+    printf(", up %s\n\n", up);
+    if (!out_table(stdout, processes, json_object_get(s, "processes")))
+        return false;
+    printf("\ntoken\n");
+    out_fields(stdout, token, json_object_get(s, "token"), 2);
+    show_notes(json_object_get(json_object_get(s, "token"), "notes"));
+    printf("\nqueue of the signing gate\n");
+    out_fields(stdout, queue, json_object_get(s, "queue"), 2);
+    printf("\nregistry\n");
+    out_fields(stdout, counts, s, 2);
+    return true;
+}
+
+static int status(struct ctx *ctx)
+{
+    struct keyd_status *s;
+    struct keyd_error error;
+
+    if (keyd_status(ctx->client, &s, &error) != KEYD_OK)
+        return complain(ctx, &error);
+    json_t *value = status_json(s);
+    keyd_status_free(s);
+    return present(ctx, value, show_status);
+}
+
+const struct command status_commands[] = {
+    {.name = "status",
+     .run = status,
+     .line = "show how keyd is doing",
+     .about = "Shows keyd's processes, its token, the queue of signatures, and counts.",
+     .example = "keydctl status"},
+    {0},
+};

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/custodian/rig.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+
+#include "proto/scheme.h"
+#include "proto/x509/csr.h"
+
+#include "proto/base/mem.h"
+
+static const Keyd__V1__CreateCsr csr_for(const char *key, const char *subject)
+{
+    Keyd__V1__CreateCsr body = KEYD__V1__CREATE_CSR__INIT;
+
+    body.key = (char *)key;
+    body.subject = (char *)subject;
+    return body;
+}
+
+static X509_REQ *read_pem(const char *pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509_REQ *req = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
+
+    BIO_free(bio);
+    assert_non_null(req);
+    return req;
+}
+
+static void requests_of_each_type(void **state)
+{
+    static const struct {
+        enum key_type type;
+        int nid;
+    } types[] = {
+        {KEY_TYPE_RSA_2048, NID_sha256WithRSAEncryption},
+        {KEY_TYPE_EC_P256, NID_ecdsa_with_SHA256},
+        {KEY_TYPE_EC_P384, NID_ecdsa_with_SHA384},
+        {KEY_TYPE_ED25519, NID_ED25519},
+    };
+    char *san[] = {(char *)"www.example.com", (char *)"*.example.com"};
+    Keyd__V1__CreateCsr body = csr_for("acme/k", "CN=www.example.com");
+    REQUEST(e, CREATE_CSR, create_csr, &body);
+    char key[80];
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    body.key = key;
+    body.san = san;
+    body.n_san = 2;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        const char *name = key_type_info(types[i].type)->name;
+        const Keyd__V1__Key *k = rig_generate("acme", name, types[i].type, 0);
+        AUTO_FREE uint8_t *spki = mem_dup(k->spki.data, k->spki.len);
+        size_t spki_len = k->spki.len;
+        snprintf(key, sizeof(key), "acme/%s", name);
+        for (int twice = 0; twice < 2; twice++) {
+            const envelope *a = rig_call(&e, KEYD__V1__ENVELOPE__BODY_CREATE_CSR_REPLY);
+            X509_REQ *req = read_pem(a->create_csr_reply->pem);
+            assert_int_equal(X509_REQ_verify(req, X509_REQ_get0_pubkey(req)), 1);
+            assert_int_equal(X509_REQ_get_signature_nid(req), types[i].nid);
+            uint8_t *its = NULL;
+            int len = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(req), &its);
+            assert_int_equal(len, spki_len);
+            assert_memory_equal(its, spki, spki_len);
+            OPENSSL_free(its);
+            X509_REQ_free(req);
+        }
+    }
+    rig_stop();
+    /* a custodian that did not make the key proves it first */
+    rig_serve();
+    const envelope *a = rig_call(&e, KEYD__V1__ENVELOPE__BODY_CREATE_CSR_REPLY);
+    X509_REQ *req = read_pem(a->create_csr_reply->pem);
+    assert_int_equal(X509_REQ_verify(req, X509_REQ_get0_pubkey(req)), 1);
+    X509_REQ_free(req);
+    rig_stop();
+}
+
+static void requests_that_are_refused(void **state)
+{
+    static const struct {
+        const char *key, *subject, *san;
+        enum err_code code;
+        const char *word;
+    } no[] = {
+        {"acme/ftp", "CN=a", NULL, ERR_NOT_FOUND, "the tenant acme has no key ftp"},
+        {"www", "CN=a", NULL, ERR_BAD_REQUEST, "names no key"},
+        {"acme/www", "", NULL, ERR_BAD_REQUEST, "a request without a name"},
+        {"acme/www", "FOO=a", NULL, ERR_BAD_REQUEST, "unknown attribute"},
+        {"acme/www", "CN=a", "not a name", ERR_BAD_REQUEST, "\"not a name\" is no DNS name"},
+        {"acme/tls", "CN=a", NULL, ERR_BAD_SHAPE, "its purposes: tls13-server"},
+    };
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    rig_generate("acme", "www", KEY_TYPE_EC_P256, 0);
+    rig_generate("acme", "tls", KEY_TYPE_EC_P256, PURPOSE_TLS13_SERVER);
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+        Keyd__V1__CreateCsr body = csr_for(no[i].key, no[i].subject);
+        char *san[] = {(char *)no[i].san};
+        REQUEST(e, CREATE_CSR, create_csr, &body);
+        body.san = san;
+        body.n_san = no[i].san ? 1 : 0;
+        rig_refused(&e, no[i].code, no[i].word);
+    }
+    rig_stop();
+}
+
+/* ---- Sign: the client has built the request */
+
+struct sign_case {
+    Keyd__V1__Sign body;
+    uint8_t id[KEY_ID_LEN];
+};
+
+static void sign_of(struct sign_case *s, const uint8_t id[KEY_ID_LEN], uint32_t scheme,
+                    uint8_t *message, size_t len)
+{
+    s->body = (Keyd__V1__Sign)KEYD__V1__SIGN__INIT;
+    memcpy(s->id, id, KEY_ID_LEN);
+    s->body.key_id = (ProtobufCBinaryData){.len = KEY_ID_LEN, .data = s->id};
+    s->body.scheme = scheme;
+    s->body.message = (ProtobufCBinaryData){.len = len, .data = message};
+}
+
+static void signed_and_refused(void **state)
+{
+    AUTO_FREE uint8_t *info = NULL;
+    AUTO_FREE char *pem = NULL;
+    uint8_t id[KEY_ID_LEN], other[KEY_ID_LEN], tls13[130];
+    size_t len;
+    struct sign_case s;
+    struct err err;
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    const Keyd__V1__Key *k = rig_generate("acme", "other", KEY_TYPE_EC_P256, 0);
+    memcpy(other, k->id.data, KEY_ID_LEN);
+    k = rig_generate("acme", "www", KEY_TYPE_EC_P256, 0);
+    memcpy(id, k->id.data, KEY_ID_LEN);
+    must(csr_build(k->spki.data, k->spki.len, "CN=a.example", NULL, 0, &info, &len, &err), &err);
+
+    sign_of(&s, id, 0x0403, info, len);
+    REQUEST(e, SIGN, sign, &s.body);
+    const Keyd__V1__SignReply *r = rig_call(&e, KEYD__V1__ENVELOPE__BODY_SIGN_REPLY)->sign_reply;
+    must(csr_finish(info, len, 0x0403, r->signature.data, r->signature.len, &pem, &err), &err);
+
+    s.body.scheme = 0x0603; /* another hash on the same curve: as in TLS 1.2 */
+    rig_call(&e, KEYD__V1__ENVELOPE__BODY_SIGN_REPLY);
+    s.body.scheme = 0x0804;
+    rig_refused(&e, ERR_BAD_SCHEME, "rsa_pss_rsae_sha256");
+    s.body.scheme = 0x0201;
+    rig_refused(&e, ERR_BAD_SCHEME, "0x0201 is no signature scheme");
+    sign_of(&s, other, 0x0403, info, len);
+    rig_refused(&e, ERR_BAD_SHAPE, "for another public key");
+    sign_of(&s, id, 0x0403, info, len - 1);
+    rig_refused(&e, ERR_BAD_SHAPE, "not one whole DER CertificationRequestInfo");
+    sign_of(&s, id, 0x0403, info, 32);
+    rig_refused(&e, ERR_BAD_SHAPE, "a message of 32 bytes");
+    sign_of(&s, id, 0x0403, info, 0);
+    rig_refused(&e, ERR_BAD_SHAPE, "a message of 0 bytes");
+    /* what frontends may have signed is nothing for this door */
+    memset(tls13, 0x20, 64);
+    memcpy(tls13 + 64, "TLS 1.3, server CertificateVerify", 34);
+    memset(tls13 + 98, 7, 32);
+    sign_of(&s, id, 0x0403, tls13, sizeof(tls13));
+    rig_refused(&e, ERR_BAD_SHAPE, "not one whole DER");
+    id[0] ^= 1;
+    sign_of(&s, id, 0x0403, info, len);
+    rig_refused(&e, ERR_NOT_FOUND, "no key has the id");
+    s.body.key_id.len = 31;
+    rig_refused(&e, ERR_BAD_REQUEST, "a key id of 31 bytes; it has 32");
+    rig_stop();
+}
+
+/* Sign is a verb of frontends as well, but certificate requests are none of their purposes. */
+static void not_for_frontends(void **state)
+{
+    AUTO_FREE uint8_t *info = NULL;
+    size_t len;
+    struct sign_case s;
+    struct err err;
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    const Keyd__V1__Key *k = rig_generate("acme", "www", KEY_TYPE_EC_P256, 0);
+    must(csr_build(k->spki.data, k->spki.len, "CN=a.example", NULL, 0, &info, &len, &err), &err);
+    sign_of(&s, k->id.data, 0x0403, info, len);
+    REQUEST(e, SIGN, sign, &s.body);
+    rig_ask(&e, ROLE_FRONTEND, WAIT_MS);
+    assert_non_null(rig_answer());
+    assert_int_equal(rig.answer->body_case, KEYD__V1__ENVELOPE__BODY_ERROR);
+    assert_int_equal(rig.answer->error->code, ERR_DENIED);
+    rig_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(requests_of_each_type),
+        RIG_TEST(requests_that_are_refused),
+        RIG_TEST(signed_and_refused),
+        RIG_TEST(not_for_frontends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

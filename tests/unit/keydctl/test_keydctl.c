@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The program as a person runs it, against the cardboard server. KEYDCTL is its path, from CMake.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "tests/unit/libkeyd/server.h"
+
+#define OUT_MAX 16384
+
+struct ran {
+    int status;
+    char out[OUT_MAX], err[OUT_MAX];
+};
+
+static void read_file(const char *path, char *buf)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, buf, OUT_MAX - 1);
+
+    close(fd);
+    assert_true(n >= 0);
+    buf[n] = 0;
+}
+
+/* Runs "keydctl ARGUMENTS" as a shell would. */
+static struct ran *run(const char *arguments)
+{
+    static struct ran ran;
+    char out[108], err[108], command[1024];
+
+    snprintf(out, sizeof(out), "%s", scratch_path("out"));
+    snprintf(err, sizeof(err), "%s", scratch_path("err"));
+    snprintf(command, sizeof(command), "%s %s >%s 2>%s", KEYDCTL, arguments, out, err);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    ran.status = WEXITSTATUS(status);
+    read_file(out, ran.out);
+    read_file(err, ran.err);
+    return &ran;
+}
+
+static struct server *start(const struct server_knobs *knobs)
+{
+    setenv("KEYD_CONTROL_SOCKET", scratch_path("control.sock"), 1);
+    return server_start(scratch_path("control.sock"), knobs);
+}
+
+struct row {
+    const char *arguments;
+    int status;
+    const char *out[4]; /* parts of stdout; on failure of stderr */
+};
+
+static void check_rows(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct ran *r = run(rows[i].arguments);
+        const char *spoken = rows[i].status == 0 ? r->out : r->err;
+
+        if (r->status != rows[i].status)
+            fail_msg("'%s' ended with %d: %s", rows[i].arguments, r->status, r->err);
+        if ((rows[i].status == 0 ? r->err : r->out)[0])
+            fail_msg("'%s' also said: %s%s", rows[i].arguments, r->out, r->err);
+        for (size_t p = 0; p < 4 && rows[i].out[p]; p++)
+            if (!strstr(spoken, rows[i].out[p]))
+                fail_msg("'%s' did not say '%s' but: %s", rows[i].arguments, rows[i].out[p],
+                         spoken);
+    }
+}
+
+static void test_commands(void **state)
+{
+    static const struct row rows[] = {
+        {"tenants-add acme", 0, {"tenant acme added\n"}},
+        {"tenants-add --name acme", 0, {"tenant acme added\n"}},
+        {"tenants-list", 0, {"TENANT KEYS CREATED\n", "acme      2 2023-11-14T22:13:20Z\n"}},
+        {"keys-generate --tenant acme --name new --type ec-p384",
+         0,
+         {"acme/new\n", "ec-p384\n", "tls13-server, tls12-server, csr\n"}},
+        {"keys-generate --tenant=acme --name=new --type=rsa-2048 --purposes=raw,csr",
+         0,
+         {"csr, raw\n"}},
+        {"keys-list",
+         0,
+         {"KEY ", "TYPE ", "acme/www  ec-p256  enabled tls13-server, tls12-server, csr ",
+          "zeta/shop"}},
+        {"keys-list --tenant zeta", 0, {"zeta/shop"}},
+        {"keys-list --tenant empty", 0, {"no keys yet"}},
+        {"keys-show acme/www",
+         0,
+         {"acme/www\n", "sha256//", "010dabcdef12\n", "2023-11-14T22:13:21Z\n"}},
+        {"keys-show --key acme/www", 0, {"acme/www\n"}},
+        {"keys-ref acme/www", 0, {"-----BEGIN KEYD KEY REFERENCE-----\n"}},
+        {"csr acme/www --subject CN=x", 0, {"CN=x \n"}},
+        {"csr --key acme/www --subject 'CN=x,O=y' --san a --san=b", 0, {"CN=x,O=y [a][b]\n"}},
+        {"token-objects",
+         0,
+         {"CLASS ", "CKO_PRIVATE_KEY keyd/acme/www 010dabcdef12 acme/www ec sensitive sign\n",
+          "somebody's    -            -        ec"}},
+        {"token-objects --attributes", 0, {"CKA_EXTRACTABLE  false\n", "label: somebody's\n"}},
+        {"status",
+         0,
+         {"keyd 0.1.0, up 1d 02:03:04\n", "signer 1  4711 ready", "keys missing: 1\n",
+          "note: the token keeps no"}},
+    };
+    struct server *s = start(NULL);
+
+    (void)state;
+    check_rows(rows, sizeof(rows) / sizeof(*rows));
+    server_stop(s, true);
+}
+
+/* Each command says the same in JSON. */
+static void test_json(void **state)
+{
+    static const struct {
+        const char *arguments;
+        const char *member;
+        json_type type;
+    } rows[] = {
+        {"tenants-add acme --json", "tenant", JSON_STRING},
+        {"tenants-list --json", "tenants", JSON_ARRAY},
+        {"--json keys-generate --tenant a --name b --type ed25519", "id", JSON_STRING},
+        {"keys-list --json", "keys", JSON_ARRAY},
+        {"keys-show acme/www --json", "spki", JSON_STRING},
+        {"keys-ref acme/www --json", "pem", JSON_STRING},
+        {"csr acme/www --subject CN=x --json", "pem", JSON_STRING},
+        {"token-objects --json", "objects", JSON_ARRAY},
+        {"status --json", "queue", JSON_OBJECT},
+    };
+    struct server *s = start(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const struct ran *r = run(rows[i].arguments);
+        json_error_t error;
+
+        assert_int_equal(r->status, 0);
+        json_t *j = json_loads(r->out, JSON_REJECT_DUPLICATES, &error);
+        if (!j)
+            fail_msg("'%s': %s", rows[i].arguments, error.text);
+        if (json_typeof(json_object_get(j, rows[i].member)) != rows[i].type)
+            fail_msg("'%s' has no such %s", rows[i].arguments, rows[i].member);
+        json_decref(j);
+    }
+    server_stop(s, true);
+}
+
+/* The class of what went wrong is the exit status; the sentence and its hint are on stderr. */
+static void test_failures(void **state)
+{
+    static const struct {
+        enum err_code code;
+        int status;
+    } rows[] = {
+        {ERR_BAD_REQUEST, 1}, {ERR_DENIED, 1},      {ERR_EXISTS, 1}, {ERR_BUSY, 3},
+        {ERR_DEADLINE, 3},    {ERR_UNAVAILABLE, 3}, {ERR_TOKEN, 4},  {ERR_STORAGE, 4},
+    };
+    struct server *s = start(NULL);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        server_set(s, &(struct server_knobs){.fail = 1, .fail_code = rows[i].code});
+        const struct ran *r = run("tenants-add acme");
+        assert_int_equal(r->status, rows[i].status);
+        assert_string_equal(r->out, "");
+        assert_string_equal(r->err, "keydctl: the knob says no\n  hint: turn it\n");
+    }
+    server_set(s, &(struct server_knobs){0});
+    assert_int_equal(run("keys-show acme/nope")->status, 1);
+    server_set(s, &(struct server_knobs){.nonsense = NONSENSE_GARBAGE});
+    assert_int_equal(run("status")->status, 4);
+    server_set(s, &(struct server_knobs){.silent = true});
+    const struct ran *r = run("tenants-add acme --timeout 1");
+    assert_int_equal(r->status, 3);
+    assert_non_null(strstr(r->err, "look before you repeat"));
+    server_stop(s, true);
+}
+
+static void test_usage(void **state)
+{
+    static const struct row rows[] = {
+        {"", 2, {"keydctl: which command?\n", "  hint: 'keydctl --help'"}},
+        {"keys-lst", 2, {"no command 'keys-lst'", "did you mean 'keys-list'"}},
+        {"keys-list --tennant x", 2, {"no option '--tennant'", "did you mean '--tenant'"}},
+        {"keys-show", 2, {"keys-show needs KEY", "usage: keydctl keys-show KEY"}},
+        {"csr acme/www", 2, {"csr needs --subject SUBJECT"}},
+        {"status --timeout 0", 2, {"--timeout is '0'"}},
+        {"status --socket relative.sock", 2, {"is not absolute"}},
+        {"keys-generate --tenant a --name b --type rsa-1024",
+         2,
+         {"there is no type 'rsa-1024'", "ed25519", "'rsa-2048'?"}},
+        {"keys-generate --tenant a --name b --type ec-p256 --purposes csr,tls13-servr",
+         2,
+         {"there is no purpose 'tls13-servr'", "did you mean 'tls13-server'?"}},
+        {"keys-generate --tenant a --name b --type ec-p256 --purposes csr,", 2, {"no purpose ''"}},
+        {"--version", 0, {"keydctl "}},
+        {"--help", 0, {"commands:\n", "  token-objects ", "exit status:\n", "--socket PATH"}},
+        {"help", 0, {"commands:\n"}},
+    };
+    static const char *const commands[] = {"tenants-add", "tenants-list",  "keys-generate",
+                                           "keys-list",   "keys-show",     "keys-ref",
+                                           "csr",         "token-objects", "status"};
+
+    (void)state;
+    check_rows(rows, sizeof(rows) / sizeof(*rows));
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+        char arguments[64], usage[64], example[64];
+
+        snprintf(arguments, sizeof(arguments), "%s --help", commands[i]);
+        snprintf(usage, sizeof(usage), "usage: keydctl %s", commands[i]);
+        snprintf(example, sizeof(example), "example:\n  keydctl %s", commands[i]);
+        check_rows(&(struct row){arguments, 0, {usage, example, "--json"}}, 1);
+    }
+}
+
+/* Where the socket is, what is wrong with it and what to do. */
+static void test_unreachable(void **state)
+{
+    char arguments[256];
+
+    (void)state;
+    snprintf(arguments, sizeof(arguments), "status --socket %s", scratch_path("no/control.sock"));
+    check_rows(
+        &(struct row){arguments,
+                      3,
+                      {"there is no directory for the socket", "no/control.sock", "--socket PATH"}},
+        1);
+    snprintf(arguments, sizeof(arguments), "status --socket %s", scratch_path("other.sock"));
+    check_rows(&(struct row){arguments, 3, {"there is no socket", "other.sock", "start keyd"}}, 1);
+    server_stop(server_start(scratch_path("other.sock"), NULL), false);
+    check_rows(&(struct row){arguments, 3, {"nobody listens on", "other.sock", "start keyd"}}, 1);
+    if (geteuid() != 0) { /* to root nothing is forbidden */
+        assert_int_equal(chmod(scratch_path("other.sock"), 0), 0);
+        check_rows(&(struct row){arguments, 3, {"has no permission for", "other.sock"}}, 1);
+    }
+}
+
+/* What could not be written was not done. */
+static void test_full_disk(void **state)
+{
+    struct server *s = start(NULL);
+    char command[512];
+
+    (void)state;
+    snprintf(command, sizeof(command), "%s keys-ref acme/www >/dev/full 2>/dev/null", KEYDCTL);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 4);
+    server_stop(s, true);
+}
+
+static int done(void **state)
+{
+    (void)state;
+    scratch_done();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_commands),    cmocka_unit_test(test_json),
+        cmocka_unit_test(test_failures),    cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_unreachable), cmocka_unit_test(test_full_disk),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, done);
+}
