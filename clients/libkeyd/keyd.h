@@ -11,14 +11,15 @@
  * Calls block until the answer or the deadline. They return KEYD_OK (0) or a code, and fill `error`
  * (which may be NULL). Output parameters are untouched on failure. Strings are UTF-8.
  *
- * When keyd cannot be reached or the connection breaks, the call is tried again within its deadline:
+ * When keyd cannot be reached or the connection breaks, the call is tried again within its
+ * deadline:
  *   - keyd_ping, keyd_sign, keyd_sign_batch, keyd_get_public_key until the deadline itself (keyd
  *     restarts in about a second: a handshake that waits is better off than one that fails), also
  *     when keyd says that it is busy and when to come back;
  *   - the verbs of management find out within a second that nobody is there;
- *   - verbs that change something are never sent twice. If the connection breaks after one was sent,
- *     it fails with KEYD_UNAVAILABLE (with KEYD_DEADLINE if no answer came), and may have been done
- *     all the same.
+ *   - verbs that change something are never sent twice. If the connection breaks after one was
+ * sent, it fails with KEYD_UNAVAILABLE (with KEYD_DEADLINE if no answer came), and may have been
+ * done all the same.
  *
  * In a chroot keyd is reached through the directory that was opened before. The calling thread's
  * file system context is made its own for that (unshare(2), CLONE_FS): from then on a chdir, chroot

@@ -301,7 +301,7 @@ static int add_open_for_gate(scmp_filter_ctx ctx)
 
     if (r == 0)
         r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                             SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+                             SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
     return r;
 }
 
