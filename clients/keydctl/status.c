@@ -121,6 +121,7 @@ static bool show_status(const json_t *s)
     char up[CELL_MAX];
 
     text_duration(json_object_get(s, "uptime_ms"), up);
+    printf("keyd ");
     out_text(stdout, json_string_value(json_object_get(s, "version")));
     printf(", up %s\n\n", up);
     if (!out_table(stdout, processes, json_object_get(s, "processes")))

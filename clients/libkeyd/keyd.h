@@ -17,9 +17,9 @@
  *     restarts in about a second: a handshake that waits is better off than one that fails), also
  *     when keyd says that it is busy and when to come back;
  *   - the verbs of management find out within a second that nobody is there;
- *   - verbs that change something are never sent twice. If the connection breaks after one was
- * sent, it fails with KEYD_UNAVAILABLE (with KEYD_DEADLINE if no answer came), and may have been
- * done all the same.
+ *   - verbs that change something are never sent twice. One that was under way when the
+ *     connection broke fails with KEYD_UNAVAILABLE (without an answer: KEYD_DEADLINE), and may
+ *     have been done all the same.
  *
  * In a chroot keyd is reached through the directory that was opened before. The calling thread's
  * file system context is made its own for that (unshare(2), CLONE_FS): from then on a chdir, chroot

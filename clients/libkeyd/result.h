@@ -8,11 +8,11 @@
 #ifndef KEYD_CLIENTS_LIBKEYD_RESULT_H
 #define KEYD_CLIENTS_LIBKEYD_RESULT_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/base/arena.h"
+#include "proto/keyd.pb-c.h"
 #include "proto/keys.h"
 
 #define RESULT_CAP (256u << 20) /* bytes of strings in one result */

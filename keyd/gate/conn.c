@@ -110,6 +110,7 @@ static void abandon_calls(struct gate *g, struct conn *c)
 
 static void conn_close(struct gate *g, struct conn *c)
 {
+    c->dirty = true; /* its calls end now, and must not put it among those to be flushed */
     abandon_calls(g, c);
     event_free(c->readable);
     event_free(c->writable);

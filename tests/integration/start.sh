@@ -74,7 +74,7 @@ case_wrong_pin() {
     fails_to_start
     has "$said" "$STATE/user.pin" "PIN" "keyd"
     # it was tried once, not again into a lockout
-    equal 1 "$(grep -c CKR_PIN_INCORRECT <<< "$said")"
+    equal 1 "$(grep -c 'ended: .*CKR_PIN_INCORRECT' <<< "$said")"
 }
 
 case_pin_file_missing() {
@@ -155,8 +155,9 @@ no-such = 1"
     configure "signers = many"
     refused any keyd_with --check-config
     has "$said" signers many
-    configure "signers = 0"
+    configure "signers = 65"
     refused any keyd_with --check-config
+    has "$said" signers 64
     configure "[nosuch]
 x = 1"
     refused any keyd_with --check-config

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/custodian/rig.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 /* Whatever the gate lets pass, the custodian asks the table again. */
@@ -116,7 +117,6 @@ static void many_at_once(void **state)
             }
             answered++;
         }
-        rig_pump(1, NULL);
         usleep(500);
     }
     assert_true(busy <= 300 - 256);

@@ -10,7 +10,7 @@
 
 #include "proto/base/mem.h"
 
-static const Keyd__V1__CreateCsr csr_for(const char *key, const char *subject)
+static Keyd__V1__CreateCsr csr_for(const char *key, const char *subject)
 {
     Keyd__V1__CreateCsr body = KEYD__V1__CREATE_CSR__INIT;
 

@@ -297,7 +297,7 @@ static bool status(const struct canned_how *how, struct arena *a, envelope *e)
     e->status_reply = r;
     if (how->empty)
         return true;
-    r->version = (char *)"keyd 0.1.0";
+    r->version = (char *)"0.1.0";
     r->uptime_ms = 93784000;
     r->processes = room(a, 2 * sizeof(*r->processes));
     r->processes[r->n_processes++] = process_of(a, "signer 1", 4711, "ready", "");

@@ -160,7 +160,7 @@ static void test_status(void **state)
 
     (void)state;
     assert_int_equal(keyd_status(c, &st, &error), KEYD_OK);
-    assert_string_equal(st->version, "keyd 0.1.0");
+    assert_string_equal(st->version, "0.1.0");
     assert_int_equal(st->process_count, 2);
     assert_int_equal(st->processes[0].pid, 4711);
     assert_string_equal(st->processes[1].last_exit, "killed by SIGKILL");
