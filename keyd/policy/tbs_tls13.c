@@ -27,10 +27,11 @@ static const struct {
 bool tbs_tls13_begins(const uint8_t *message, size_t len)
 {
     struct rd r = rd_of(message, len);
+    const uint8_t *pad = rd_bytes(&r, PAD);
     unsigned blanks = 0;
 
-    for (unsigned i = 0; i < PAD; i++)
-        blanks += rd_u8(&r) == 0x20;
+    for (unsigned i = 0; pad && i < PAD; i++)
+        blanks += pad[i] == 0x20;
     return blanks == PAD;
 }
 
