@@ -41,14 +41,19 @@ static enum exchange_end attempt(struct keyd_client *client, struct job *job, st
     if (!pool_take(&client->pools, &conn, err))
         return EXCHANGE_OVER;
     tries->was_idle = atomic_load(&conn->fd) >= 0;
-    if (tries->was_idle || pool_connect(conn, &client->endpoint, err))
+    if (tries->was_idle || pool_connect(conn, &client->endpoint, err)) {
+        atomic_store(&client->away, false);
         end = exchange_run(conn, client->name, job, err);
+    }
     pool_give(conn);
     return end;
 }
 
-static bool may_repeat(const struct job *job, const struct tries *tries, enum exchange_end end)
+static bool may_repeat(const struct keyd_client *client, const struct job *job,
+                       const struct tries *tries, enum exchange_end end)
 {
+    if (end == EXCHANGE_UNREACHED && atomic_load(&client->away))
+        return false;
     if (end == EXCHANGE_UNREACHED)
         return job->kind == JOB_SIGNING || clock_us() - tries->begun < PATIENCE_US;
     return end == EXCHANGE_BROKEN && (job->kind != JOB_CHANGE || !job->sent);
@@ -121,8 +126,11 @@ bool call_run(struct keyd_client *client, struct job *job, struct err *err)
             why = job->held;
             going_on = release_held(job);
         } else {
-            going_on = may_repeat(job, &tries, end) && pause_ms(job, next_pause(&tries, end));
+            going_on =
+                may_repeat(client, job, &tries, end) && pause_ms(job, next_pause(&tries, end));
         }
+        if (!going_on && end == EXCHANGE_UNREACHED && job->kind == JOB_SIGNING)
+            atomic_store(&client->away, true);
         if (!going_on)
             fail_rest(job, end, &why);
     }

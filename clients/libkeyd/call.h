@@ -6,7 +6,9 @@
  * A broken connection may have been used for nothing or for everything that was sent on it. A
  * signature or a question may be repeated; a change may not, unless it was never sent whole. While
  * keyd restarts (about a second) connecting fails: a handshake that waits is better off than one
- * that fails, a person at a terminal wants to be told.
+ * that fails, a person at a terminal wants to be told. But a keyd that stayed away for a whole
+ * deadline is not waited for again until it is back: a worker that serves other things too would
+ * stand still at every handshake.
  */
 #ifndef KEYD_CLIENTS_LIBKEYD_CALL_H
 #define KEYD_CLIENTS_LIBKEYD_CALL_H
@@ -20,6 +22,7 @@ struct keyd_client {
     struct endpoint endpoint;
     struct pools pools;
     uint32_t deadline_ms;
+    atomic_bool away; /* keyd was not there for a whole deadline, and has not been since */
     char name[CLIENT_NAME_MAX + 1];
 };
 

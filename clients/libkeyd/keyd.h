@@ -15,7 +15,8 @@
  * deadline:
  *   - keyd_ping, keyd_sign, keyd_sign_batch, keyd_get_public_key until the deadline itself (keyd
  *     restarts in about a second: a handshake that waits is better off than one that fails), also
- *     when keyd says that it is busy and when to come back;
+ *     when keyd says that it is busy and when to come back. When keyd was away for a whole
+ * deadline, later calls try once and fail at once until it is back;
  *   - the verbs of management find out within a second that nobody is there;
  *   - verbs that change something are never sent twice. One that was under way when the
  *     connection broke fails with KEYD_UNAVAILABLE (without an answer: KEYD_DEADLINE), and may

@@ -243,9 +243,32 @@ static void test_nobody_there(void **state)
     keyd_client_free(c);
 }
 
+/* A keyd that was away for a whole deadline is not waited for again, and found once it is back. */
+static void test_away_for_long(void **state)
+{
+    struct keyd_client *c = new_client(1500);
+    struct keyd_error error;
+
+    (void)state;
+    assert_non_null(server_key_id());
+    assert_int_equal(sign_once(c, &error), KEYD_UNAVAILABLE);
+    uint64_t begun = now_ms();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(sign_once(c, &error), KEYD_UNAVAILABLE);
+    assert_in_range(now_ms() - begun, 0, 1390); /* all ten in less than one deadline */
+    struct server *s = new_server(NULL);
+    assert_int_equal(sign_once(c, &error), KEYD_OK);
+    server_stop(s, true);
+    begun = now_ms();
+    assert_int_equal(sign_once(c, &error), KEYD_UNAVAILABLE);
+    assert_in_range(now_ms() - begun, 1390, 1500 + LATE_MS); /* it was there: worth the wait */
+    keyd_client_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_away_for_long),
         cmocka_unit_test(test_calls_work),
         cmocka_unit_test(test_refusals_arrive),
         cmocka_unit_test(test_restart_between_calls),
