@@ -330,6 +330,16 @@ static int foreground(struct parent *p)
     return fail(&p->first_error);
 }
 
+/* The very first login may be killed too. */
+static bool guard_new_token(struct parent *p, struct err *err)
+{
+    char path[sizeof(p->guard.path)];
+
+    TRY(guard_open(&p->guard, p->config.state_dir, err));
+    TRY(custodian_guarded_file(p->config.token_uri, p->config.state_dir, path, sizeof(path), err));
+    return !*path || guard_learn(&p->guard, path, err);
+}
+
 static int init_token(struct parent *p)
 {
     struct err err;
@@ -339,7 +349,8 @@ static int init_token(struct parent *p)
     if (!sandbox_basics(false, &err) || !find_user(&p->config, &uid, &gid, &err) ||
         !prepare_state_dir(&p->config, uid, gid, &err) || !drop_to(&p->config, uid, gid, &err) ||
         !lock_state(&p->config, &p->lock_fd, &err) ||
-        !custodian_init_token(p->config.token_uri, p->config.state_dir, &err))
+        !custodian_init_token(p->config.token_uri, p->config.state_dir, &err) ||
+        !guard_new_token(p, &err))
         return fail(&err);
     printf("The token is made; its PINs are in user.pin and so.pin in %s.\n"
            "Keep so.pin away from this machine; keyd needs user.pin alone.\n",

@@ -23,6 +23,11 @@ int custodian_main(struct chan *parent);
  * there; then nothing was changed. The module has been in the process: end it with _exit(2). */
 bool custodian_init_token(const char *uri, const char *state_dir, struct err *err) MUST_USE;
 
+/* The file of the token that a killed login destroys (token/softhsm.h), into `path`; an empty
+ * string for a token that has no such file. Loads the module, as custodian_init_token does. */
+bool custodian_guarded_file(const char *uri, const char *state_dir, char *path, size_t size,
+                            struct err *err) MUST_USE;
+
 /* Whether the URI names one PKCS#11 token, as the setting must (token.h: token_uri_check). */
 bool custodian_uri_check(const char *uri, struct err *err) MUST_USE;
 

@@ -156,3 +156,14 @@ bool custodian_init_token(const char *uri, const char *state_dir, struct err *er
         pins_take_back(&pins);
     return false;
 }
+
+bool custodian_guarded_file(const char *uri, const char *state_dir, char *path, size_t size,
+                            struct err *err)
+{
+    struct token *token;
+
+    TRY(token_open(&token, uri, state_dir, false, err));
+    bool ok = softhsm_guarded_file(state_dir, token_info(token)->serial, path, size, err);
+    token_close(token);
+    return ok;
+}
