@@ -44,6 +44,10 @@ static bool there_already(const char *uri, const char *state_dir, struct err *er
 
     if (!token_open(&token, uri, state_dir, false, &why) && why.code == ERR_UNAVAILABLE)
         return true; /* nothing fits the URI: go on */
+    if (token && !token_has_user_pin(token)) {
+        token_close(token);
+        return true; /* cut short between its two steps: go on */
+    }
     if (token) {
         err_set(err, ERR_EXISTS, "the token \"%s\" is there already (serial %s)",
                 token_info(token)->label, token_info(token)->serial);

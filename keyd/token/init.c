@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Making a token: C_InitToken (PKCS#11 v2.40 5.5), then as security officer C_InitPIN.
+ * Making a token: C_InitToken (PKCS#11 v2.40 5.5), then as security officer C_InitPIN. Cut short
+ * between the two, a token without a user PIN is left: the next run goes on with it.
  */
 #include <string.h>
 
@@ -9,8 +10,9 @@
 #include "keyd/token/uri.h"
 #include "proto/base/mem.h"
 
-static bool find_blank_slot(const struct module *m, const CK_UTF8CHAR *label, CK_SLOT_ID *ret,
-                            struct err *err)
+/* The first slot that is blank; or the one with a token of that label that was begun. */
+static bool find_slot(const struct module *m, const CK_UTF8CHAR *label, CK_SLOT_ID *ret,
+                      bool *ret_begun, struct err *err)
 {
     AUTO_FREE CK_SLOT_ID *slots = NULL;
     size_t count, blank = 0;
@@ -24,8 +26,14 @@ static bool find_blank_slot(const struct module *m, const CK_UTF8CHAR *label, CK
         if (rv != CKR_OK)
             return rv_fail("C_GetTokenInfo", rv, err);
         bool made = info.flags & CKF_TOKEN_INITIALIZED;
-        if (made && memcmp(info.label, label, sizeof(info.label)) == 0)
+        bool ours = made && memcmp(info.label, label, sizeof(info.label)) == 0;
+        if (ours && (info.flags & CKF_USER_PIN_INITIALIZED))
             return err_set(err, ERR_EXISTS, "there is a token of that label already");
+        if (ours) {
+            *ret_begun = true;
+            *ret = slots[i];
+            return true;
+        }
         if (!made && blank++ == 0)
             first = slots[i];
     }
@@ -58,10 +66,13 @@ static bool make(const struct module *m, const CK_UTF8CHAR *label, const struct 
     CK_UTF8CHAR padded[sizeof(((CK_TOKEN_INFO *)0)->label)];
     CK_SLOT_ID slot = 0;
     CK_SESSION_HANDLE session = 0;
+    CK_RV rv = CKR_OK;
+    bool begun = false;
 
-    TRY(find_blank_slot(m, label, &slot, err));
+    TRY(find_slot(m, label, &slot, &begun, err));
     memcpy(padded, label, sizeof(padded));
-    CK_RV rv = p11->C_InitToken(slot, so_pin->bytes, so_pin->len, padded);
+    if (!begun)
+        rv = p11->C_InitToken(slot, so_pin->bytes, so_pin->len, padded);
     if (rv != CKR_OK)
         return rv_fail("C_InitToken", rv, err);
     rv = p11->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);

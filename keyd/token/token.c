@@ -200,6 +200,11 @@ const struct token_info *token_info(const struct token *t)
     return &t->info;
 }
 
+bool token_has_user_pin(const struct token *t)
+{
+    return t->info.flags & CKF_USER_PIN_INITIALIZED;
+}
+
 /* ---- login */
 
 static bool check_pin_flags(struct token *t, struct err *err)

@@ -34,6 +34,9 @@ bool token_login(struct token *t, const struct secret *pin, struct err *err) MUS
 /* What the token says of itself. Borrowed. */
 const struct token_info *token_info(const struct token *t);
 
+/* Whether a user PIN was ever set (CKF_USER_PIN_INITIALIZED); false: token_init was cut short. */
+bool token_has_user_pin(const struct token *t);
+
 /* Whether a failure has meant that session, login or token are gone: exit and be replaced. */
 bool token_lost(const struct token *t);
 
@@ -56,7 +59,7 @@ bool token_uri_module_dir(const char *uri, char *path, size_t size, struct err *
 
 /* Makes a token that does not exist yet in the first uninitialised slot: C_InitToken under the
  * label that the URI names, C_InitPIN; durable when it returns. Call softhsm_write_conf before.
- * ERR_EXISTS if a token of that label is there. */
+ * Goes on with one that has no user PIN yet. ERR_EXISTS if a token of that label is there. */
 bool token_init(const char *uri, const char *state_dir, const struct secret *so_pin,
                 const struct secret *user_pin, struct err *err) MUST_USE;
 

@@ -284,6 +284,27 @@ static void make_another(const char *label)
     module_unload(&m);
 }
 
+/* Cut short between C_InitToken and C_InitPIN: the next run goes on, for whoever has the PIN. */
+static void test_init_goes_on(void **state)
+{
+    static const char uri[] = "pkcs11:token=begun?module-path=" SOFTHSM_MODULE;
+    struct secret so = fixture_secret(SO_PIN), pin = fixture_secret(PIN);
+    struct token *t = NULL;
+    struct err err = {0};
+
+    (void)state;
+    make_another("begun");
+    must_fail(token_init(uri, state_dir, &pin, &pin, &err), &err, ERR_DENIED, "C_Login");
+    must(token_init(uri, state_dir, &so, &pin, &err), &err);
+    must(token_open(&t, uri, state_dir, true, &err), &err);
+    assert_true(token_has_user_pin(t));
+    must(token_login(t, &pin, &err), &err);
+    token_close(t);
+    must_fail(token_init(uri, state_dir, &so, &pin, &err), &err, ERR_EXISTS, "label");
+    secret_free(&so);
+    secret_free(&pin);
+}
+
 static void test_two_of_one_label(void **state)
 {
     struct token *t = NULL;
@@ -312,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup(test_lost, reset_odd),
         cmocka_unit_test_setup(test_init_again, reset_odd),
         cmocka_unit_test_setup(test_init_second, reset_odd),
+        cmocka_unit_test_setup(test_init_goes_on, reset_odd),
         cmocka_unit_test_setup(test_two_of_one_label, reset_odd),
     };
 
