@@ -9,6 +9,7 @@
 #include "proto/base/mem.h"
 
 #define ARENA_CAP      (4u << 20) /* a frame of 1 MiB, unpacked, with its copy */
+#define ARENA_BLOCK    2048       /* kept by the record when it is free, see arena.h */
 #define LINES_A_SECOND 50
 
 /* ---- slots
@@ -83,9 +84,25 @@ static void leave_conn(struct gate *g, struct call *call)
     call->conn = NULL;
 }
 
+bool call_charge(struct gate *g, struct call *call, struct err *err)
+{
+    size_t size = sizeof(*call) + ARENA_BLOCK + call->arena.used;
+
+    if (g->call_bytes + size > memory_half(g)) {
+        err_set(err, ERR_BUSY, "keyd's memory for requests is used up");
+        err_hint(err, "raise [limits] buffers-mib");
+        return err_retry(err, 1000);
+    }
+    call->charged = size;
+    g->call_bytes += size;
+    return true;
+}
+
 void call_free(struct gate *g, struct call *call)
 {
     call_take_out(call);
+    g->call_bytes -= call->charged;
+    call->charged = 0;
     leave_conn(g, call);
     arena_reset(&call->arena);
     call->request = NULL;
@@ -119,12 +136,13 @@ static void count(struct gate *g, enum err_code code)
         g->counters.refused_total++;
 }
 
-/* One line for each failed call, but no flood of them. */
-static bool may_log(struct gate *g, uint64_t now)
+bool call_may_log(struct gate *g)
 {
+    uint64_t now = clock_us();
+
     if (now / 1000000 != g->log_second) {
         if (g->log_left_out)
-            log_line(LOG_LEVEL_WARNING, "%u more failed calls in that second, not listed",
+            log_line(LOG_LEVEL_WARNING, "%u more failures in that second, not listed",
                      g->log_left_out);
         g->log_second = now / 1000000;
         g->log_lines = g->log_left_out = 0;
@@ -139,10 +157,9 @@ static bool may_log(struct gate *g, uint64_t now)
 
 static void log_failure(struct gate *g, const struct call *call, const struct err *err)
 {
-    uint64_t now = clock_us();
     char line[600], key[2 * 8 + 6] = "";
 
-    if (!may_log(g, now))
+    if (!call_may_log(g))
         return;
     if (call->key) {
         snprintf(key, sizeof(key), " key=");
@@ -152,7 +169,7 @@ static void log_failure(struct gate *g, const struct call *call, const struct er
              "%s failed: request=%llu uid=%u%s after %llu us: %s",
              call->verb ? call->verb->name : "a request", (unsigned long long)call->id,
              call->principal ? call->principal->uid : 0, key,
-             (unsigned long long)(now - call->received), log_err(err, line, sizeof(line)));
+             (unsigned long long)(clock_us() - call->received), log_err(err, line, sizeof(line)));
 }
 
 static void send_error(struct gate *g, struct call *call, const struct err *err)
@@ -182,9 +199,11 @@ void call_expire(struct gate *g, struct call *call)
 
     err_set(&err, ERR_DEADLINE, "no answer within the deadline of %llu ms",
             (unsigned long long)(call->deadline - call->received) / 1000);
-    err_hint(&err, g->self == PROC_GATE_CONTROL
-                       ? "a change may still happen: look before you repeat it"
-                       : "keydctl status shows what the signers do");
+    if (g->self == PROC_GATE_SIGNING)
+        err_hint(&err, "keydctl status shows what the signers do");
+    else
+        err_hint(&err, call->list ? "a change may still happen: look before you repeat it"
+                                  : "it was not begun: the custodian is away or busy");
     count(g, err.code);
     log_failure(g, call, &err);
     send_error(g, call, &err);

@@ -17,6 +17,14 @@ struct call *call_find(const struct gate *g, uint64_t handle);
 /* Takes the call out of the list that it is in, and ends it without an answer. */
 void call_free(struct gate *g, struct call *call);
 
+/* Counts the call's memory among the gate's, to be done before it waits for anything; call_free
+ * takes it off. BUSY when all calls have too much. */
+bool call_charge(struct gate *g, struct call *call, struct err *err) MUST_USE;
+
+/* Whether one more line about a failure may be logged: lines are kept from becoming a flood, and
+ * what was left out is counted. */
+bool call_may_log(struct gate *g);
+
 /* Answers the client, if it still waits, and frees the call. The body's case is set by the caller;
  * the id is filled in. */
 void call_answer(struct gate *g, struct call *call, envelope *answer);
@@ -27,7 +35,8 @@ void call_answer_packed(struct gate *g, struct call *call, const uint8_t *packed
 /* Answers with an error, writes the one line of a failed call, counts, frees. */
 void call_fail(struct gate *g, struct call *call, const struct err *err);
 
-/* Tells the client that its deadline passed, but keeps the record: its server still works on it. */
+/* Tells the client that its deadline passed, but keeps the record: the caller frees it, or its
+ * server still works on it. */
 void call_expire(struct gate *g, struct call *call);
 
 /* Puts a call at the end or the head of a list, takes it out of its list. */

@@ -2,6 +2,7 @@
 #include "keyd/gate/conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,24 +12,34 @@
 #include "keyd/gate/request.h"
 #include "keyd/process/log.h"
 #include "proto/base/buf.h"
+#include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define ACCEPT_BATCH 64
-#define READ_CHUNK   16384u
-#define OUT_PAUSE    (256u << 10) /* a client that does not read its answers is not read */
-#define OUT_MAX      (16u << 20)
-#define KEEP         (64u << 10) /* an empty buffer over this is given back */
-#define PATIENCE_S   10          /* for a hello, or for the rest of a frame */
+#define ACCEPT_BATCH  64
+#define FILES_TELL_US 10000000
+#define READ_CHUNK    16384u
+#define OUT_PAUSE     (256u << 10) /* a client that does not read its answers is not read */
+#define OUT_MAX       (16u << 20)
+#define KEEP          (64u << 10) /* an empty buffer over this is given back */
+#define HOARD         (2 * KEEP) /* what a connection that reads its answers does not hold for long */
+#ifndef CONN_PATIENCE_MS
+#define CONN_PATIENCE_MS                                                                           \
+    10000 /* for a hello, for the rest of a frame, for last words to be read                       \
+           */
+#endif
 
 struct conn {
     struct gate *gate;
     int fd;
     struct principal *principal;
     struct event *readable, *writable;
+    struct event *closed; /* while it is not read: nobody signs for who is gone */
     struct buf in, out;
     size_t accounted; /* what of its buffers stands in gate->buffered */
     uint32_t open_calls;
-    bool greeted, reading, impatient;
+    uint64_t due; /* when what we wait for must have come, see set_reading; 0: no hurry */
+    bool greeted, reading;
+    bool timed;  /* `readable` has a time limit */
     bool losing; /* closes when `out` is empty */
     bool dead;   /* closes at the next flush */
     bool dirty;
@@ -55,22 +66,53 @@ static bool may_read(const struct conn *c)
            c->open_calls < c->gate->limits.in_flight && c->out.len < OUT_PAUSE;
 }
 
-/* Listens for more, or not; with a time limit while a hello or the rest of a frame is due. */
+static struct timeval time_left(const struct conn *c)
+{
+    uint64_t now = clock_us(), us = now < c->due ? c->due - now : 1;
+
+    return (struct timeval){.tv_sec = (time_t)(us / 1000000),
+                            .tv_usec = (suseconds_t)(us % 1000000)};
+}
+
+static void hurry(struct conn *c)
+{
+    c->due = clock_us() + CONN_PATIENCE_MS * 1000ull;
+}
+
+static void stop_reading(struct conn *c)
+{
+    if (c->reading) {
+        event_add(c->closed, NULL);
+        event_del(c->readable);
+    }
+    c->reading = c->timed = false;
+    if (!c->losing)
+        c->due = 0; /* it is not the client who delays */
+}
+
+/* Listens for more, or not. While a hello or the rest of a frame is awaited, it is due at a moment
+ * that bytes which trickle in do not put off. */
 static void set_reading(struct conn *c)
 {
-    static const struct timeval patience = {PATIENCE_S, 0};
-    bool want = may_read(c), impatient = !c->greeted || c->in.len > 0;
-
-    if (want == c->reading && impatient == c->impatient)
+    if (!may_read(c)) {
+        stop_reading(c);
         return;
-    if (want)
-        event_add(c->readable, impatient ? &patience : NULL);
-    else
-        event_del(c->readable);
-    if (want && !impatient)
+    }
+    bool awaited = !c->greeted || c->in.len > 0;
+    if (c->reading && !awaited && !c->timed)
+        return;
+    if (!awaited)
+        c->due = 0;
+    else if (!c->due)
+        hurry(c);
+    struct timeval left = time_left(c);
+    event_add(c->readable, awaited ? &left : NULL);
+    if (!awaited)
         event_remove_timer(c->readable);
-    c->reading = want;
-    c->impatient = impatient;
+    if (!c->reading)
+        event_del(c->closed);
+    c->reading = true;
+    c->timed = awaited;
 }
 
 static void account(struct conn *c)
@@ -83,7 +125,7 @@ static void account(struct conn *c)
 
 static bool over_memory(const struct gate *g)
 {
-    return g->buffered > (size_t)g->limits.buffers_mib << 20;
+    return g->buffered > memory_half(g);
 }
 
 /* ---- losing it */
@@ -108,12 +150,21 @@ static void abandon_calls(struct gate *g, struct conn *c)
     }
 }
 
+static void free_events(struct conn *c)
+{
+    struct event *const all[] = {c->readable, c->writable, c->closed};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (all[i])
+            event_free(all[i]);
+    }
+}
+
 static void conn_close(struct gate *g, struct conn *c)
 {
     c->dirty = true; /* its calls end now, and must not put it among those to be flushed */
     abandon_calls(g, c);
-    event_free(c->readable);
-    event_free(c->writable);
+    free_events(c);
     close(c->fd);
     buf_free(&c->in);
     buf_free(&c->out);
@@ -137,18 +188,27 @@ void conn_lose(struct gate *g, struct conn *c, const struct err *err)
 
     if (c->losing)
         return;
-    log_line(LOG_LEVEL_WARNING, "connection of uid %u ends: %s", c->principal->uid,
-             log_err(err, line, sizeof(line)));
+    if (call_may_log(g))
+        log_line(LOG_LEVEL_WARNING, "connection of uid %u ends: %s", c->principal->uid,
+                 log_err(err, line, sizeof(line)));
     frame_error_of(err, &error);
     last.body_case = KEYD__V1__ENVELOPE__BODY_ERROR;
     last.error = &error;
     conn_send(g, c, &last);
     c->losing = true;
+    hurry(c);
     buf_use(&c->in, c->in.len);
     mark(c);
 }
 
 /* ---- reading */
+
+static bool has_frame(const struct conn *c)
+{
+    size_t len;
+
+    return frame_peek(buf_head(&c->in), c->in.len, frame_cap(c->gate), &len) != FRAME_PART;
+}
 
 static bool take_frame(struct gate *g, struct conn *c)
 {
@@ -169,6 +229,8 @@ static bool take_frame(struct gate *g, struct conn *c)
     const uint8_t *payload = buf_head(&c->in) + FRAME_HEAD;
     buf_use(&c->in, FRAME_HEAD + len);
     request_receive(g, c, payload, len);
+    if (c->greeted && !c->losing)
+        c->due = 0; /* the next one has its own time */
     return true;
 }
 
@@ -180,6 +242,51 @@ static void take_frames(struct gate *g, struct conn *c)
         buf_free(&c->in);
 }
 
+/* Ends a connection for its memory, which is free at once. One that does not read gets no word. */
+static void lose_for_memory(struct gate *g, struct conn *c)
+{
+    struct err err;
+
+    err_set(&err, ERR_BUSY, "keyd's memory for connections is used up");
+    err_hint(&err, "read the answers, or raise [limits] buffers-mib");
+    err_retry(&err, 1000);
+    bool reads = c->out.len == 0;
+    conn_lose(g, c, &err);
+    buf_free(&c->in);
+    if (!reads) {
+        c->dead = true;
+        buf_free(&c->out);
+    }
+    account(c);
+}
+
+/* Who pays when memory is used up: the one that hoards most, not whoever comes next. Only if nobody
+ * holds more than is fair, the one that wants more. */
+static struct conn *hoarder(const struct gate *g, struct conn *wants)
+{
+    struct conn *most = wants;
+
+    for (struct conn *c = g->conns; c; c = c->next) {
+        if (!c->losing && !c->dead && c->accounted > HOARD && c->accounted > most->accounted)
+            most = c;
+    }
+    return most;
+}
+
+/* Room for the next bytes; NULL: the connection is lost. */
+static uint8_t *reading_room(struct gate *g, struct conn *c)
+{
+    size_t before = c->in.cap;
+    uint8_t *room = buf_room(&c->in, READ_CHUNK, FRAME_HEAD + frame_cap(g) + READ_CHUNK);
+
+    account(c);
+    if (room && (c->in.cap == before || !over_memory(g)))
+        return room;
+    struct conn *loser = room ? hoarder(g, c) : c;
+    lose_for_memory(g, loser);
+    return loser == c ? NULL : room;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
@@ -188,18 +295,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
     if (what & EV_TIMEOUT) {
         err_set(&err, ERR_DEADLINE, "%s for %d s", c->greeted ? "half a frame" : "no hello",
-                PATIENCE_S);
+                CONN_PATIENCE_MS / 1000);
         conn_lose(g, c, &err);
         return;
     }
-    uint8_t *room = buf_room(&c->in, READ_CHUNK, FRAME_HEAD + frame_cap(g) + READ_CHUNK);
-    account(c);
-    if (!room || over_memory(g)) {
-        err_set(&err, ERR_BUSY, "keyd's memory for connections is used up");
-        err_retry(&err, 1000);
-        conn_lose(g, c, &err);
+    uint8_t *room = reading_room(g, c);
+    if (!room)
         return;
-    }
     ssize_t n = recv(fd, room, buf_space(&c->in), 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         c->dead = true;
@@ -241,6 +343,13 @@ void conn_send_packed(struct gate *g, struct conn *c, const uint8_t *packed, siz
     mark(c);
 }
 
+static void wait_for_room(struct conn *c)
+{
+    struct timeval left = time_left(c);
+
+    event_add(c->writable, c->losing ? &left : NULL);
+}
+
 static void send_out(struct conn *c)
 {
     while (c->out.len > 0 && !c->dead) {
@@ -249,7 +358,7 @@ static void send_out(struct conn *c)
         if (n > 0) {
             buf_use(&c->out, (size_t)n);
         } else if (errno == EAGAIN) {
-            event_add(c->writable, NULL);
+            wait_for_room(c);
             break;
         } else if (errno != EINTR) {
             c->dead = true;
@@ -262,8 +371,33 @@ static void send_out(struct conn *c)
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
-    (void)fd, (void)what;
-    mark(arg);
+    struct conn *c = arg;
+
+    (void)fd;
+    if (what & EV_TIMEOUT)
+        c->dead = true; /* it does not read its last words */
+    mark(c);
+}
+
+/* A client that only says that it will say no more still gets what it asked for. */
+static void on_closed(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    struct pollfd p = {.fd = fd};
+
+    (void)what;
+    if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)))
+        c->dead = true;
+    mark(c);
+}
+
+/* Answers that leave make room for the next requests, which may have been read already. */
+static void turn(struct gate *g, struct conn *c)
+{
+    do {
+        take_frames(g, c); /* it may have been stopped for its open calls */
+        send_out(c);
+    } while (may_read(c) && has_frame(c));
 }
 
 void conn_flush_dirty(struct gate *g)
@@ -272,9 +406,8 @@ void conn_flush_dirty(struct gate *g)
         struct conn *c = g->dirty;
 
         g->dirty = c->next_dirty;
-        take_frames(g, c); /* it may have been stopped for its open calls */
+        turn(g, c);
         c->dirty = false;
-        send_out(c);
         if (c->dead || (c->losing && c->out.len == 0))
             conn_close(g, c);
         else
@@ -298,13 +431,11 @@ static struct conn *conn_new(struct gate *g, int fd)
                        .fd = fd,
                        .principal = queue_principal(&g->queue, g->role, peer.uid),
                        .readable = event_new(g->base, fd, EV_READ | EV_PERSIST, on_readable, c),
-                       .writable = event_new(g->base, fd, EV_WRITE, on_writable, c)};
-    if (c->principal && c->readable && c->writable)
+                       .writable = event_new(g->base, fd, EV_WRITE, on_writable, c),
+                       .closed = event_new(g->base, fd, EV_CLOSED, on_closed, c)};
+    if (c->principal && c->readable && c->writable && c->closed)
         return c;
-    if (c->readable)
-        event_free(c->readable);
-    if (c->writable)
-        event_free(c->writable);
+    free_events(c);
     mem_free(c);
     return NULL;
 }
@@ -334,15 +465,47 @@ static void adopt(struct gate *g, int fd)
     mark(c);
 }
 
+static bool out_of_files(int e)
+{
+    return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+/* Else the loop would turn for nothing, at full speed, until somebody leaves. */
+static void pause_accepting(struct gate *g)
+{
+    uint64_t now = clock_us();
+
+    if (!g->files_told || now - g->files_told > FILES_TELL_US) {
+        g->files_told = now;
+        log_line(LOG_LEVEL_WARNING,
+                 "no descriptor for another connection, %u are open: raise the limit of open "
+                 "files (LimitNOFILE=, ulimit -n)",
+                 g->conn_count);
+    }
+    event_del(g->accept_event);
+    g->accept_paused = true;
+}
+
 void conn_accept(struct gate *g, int listener)
 {
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+        if (fd < 0 && out_of_files(errno))
+            pause_accepting(g);
         if (fd < 0)
             return;
         adopt(g, fd);
     }
+}
+
+bool conn_unread(const struct gate *g)
+{
+    for (const struct conn *c = g->conns; c; c = c->next) {
+        if (c->out.len > 0)
+            return true;
+    }
+    return false;
 }
 
 void conn_close_all(struct gate *g)

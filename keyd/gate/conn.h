@@ -7,7 +7,8 @@
 
 #include "keyd/gate/state.h"
 
-/* Accepts what waits on the listening socket. */
+/* Accepts what waits on the listening socket. Without descriptors for more it sets accept_paused.
+ */
 void conn_accept(struct gate *g, int listener);
 
 /* Whose connection it is. */
@@ -34,6 +35,9 @@ void conn_lose(struct gate *g, struct conn *c, const struct err *err);
 
 /* Sends what waits and reads on, for all connections that something happened to. */
 void conn_flush_dirty(struct gate *g);
+
+/* Whether a client has not read all its answers yet. */
+bool conn_unread(const struct gate *g);
 
 /* Closes all: at the end. */
 void conn_close_all(struct gate *g);

@@ -2,6 +2,7 @@
 #include "keyd/gate/dispatch.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "keyd/gate/call.h"
 #include "keyd/gate/keys.h"
@@ -11,13 +12,22 @@
 #include "proto/base/mem.h"
 
 #define BUDGET_US            1000
+#define RETRY_MAX_MS         10000u
+#define LAST_READS           16
 #define STRIKES_MAX          2
 #define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
-#define LEARN                8      /* a new measurement counts for one in eight */
+#define LEARN                8      /* a new measurement counts for one in eight, */
+#define LEARN_MAX            4      /* and for no more than four times what was known */
+#define LEARN_SLACK_US       1000
 
 static bool has_signers(const struct gate *g)
 {
     return g->self == PROC_GATE_SIGNING;
+}
+
+static bool is_up(const struct link *l)
+{
+    return l->chan.fd >= 0 && !l->overdue;
 }
 
 static uint32_t servers_up(const struct gate *g)
@@ -25,7 +35,7 @@ static uint32_t servers_up(const struct gate *g)
     uint32_t n = 0;
 
     for (size_t i = 0; i < g->link_count; i++)
-        n += g->links[i].chan.fd >= 0;
+        n += is_up(&g->links[i]);
     return n;
 }
 
@@ -40,29 +50,44 @@ size_t dispatch_at_servers(const struct gate *g)
 
 /* ---- admission */
 
+/* Without a server nobody knows how long it takes: a call may wait for one until its deadline. And
+ * whatever a server that has nothing to do would need, it may try: an estimate that has become too
+ * high can be mended in no other way. */
+static bool need_not_wait(const struct gate *g, uint32_t servers)
+{
+    if (!servers)
+        return true;
+    for (size_t i = 0; i < g->link_count && g->queue.count == 0; i++) {
+        if (is_up(&g->links[i]) && g->links[i].calls.count == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool refuse_busy(struct err *err, uint64_t wait_us)
+{
+    uint64_t ms = wait_us / 1000 + 1;
+
+    return err_retry(err, ms < RETRY_MAX_MS ? (uint32_t)ms : RETRY_MAX_MS);
+}
+
 bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
 {
     uint32_t servers = servers_up(g);
+    uint64_t wait = queue_work_before(&g->queue, call->principal) / (servers ? servers : 1);
 
-    if (g->draining) {
-        err_set(err, ERR_UNAVAILABLE, "keyd is shutting down");
-        return err_retry(err, 1000);
-    }
-    if (g->queue.count >= g->limits.queue) {
-        err_set(err, ERR_BUSY, "%u calls wait, and no more may", g->limits.queue);
+    if (queue_full(&g->queue, call->principal, g->limits.queue)) {
+        err_set(err, ERR_BUSY, "%zu calls wait, and no more may", g->queue.count);
         err_hint(err, "raise [limits] queue, or add signers");
-        return err_retry(err, (uint32_t)(g->queue.cost_us / 1000 / (servers ? servers : 1)) + 1);
+        return refuse_busy(err, wait);
     }
-    /* Without a server nobody knows how long: it may wait for one until its deadline. */
-    if (!servers)
-        return true;
-    uint64_t wait = g->queue.cost_us / servers + call->cost_us;
-    if (call->received + wait <= call->deadline)
+    wait += call->cost_us;
+    if (need_not_wait(g, servers) || call->received + wait <= call->deadline)
         return true;
     err_set(err, ERR_BUSY, "about %llu ms of work wait, the deadline is %llu ms",
             (unsigned long long)wait / 1000,
             (unsigned long long)(call->deadline - call->received) / 1000);
-    return err_retry(err, (uint32_t)(wait / 1000) + 1);
+    return refuse_busy(err, wait);
 }
 
 void dispatch_enqueue(struct gate *g, struct call *call)
@@ -113,7 +138,7 @@ static struct link *choose(struct gate *g)
     for (size_t i = 0; i < g->link_count; i++) {
         struct link *l = &g->links[i];
 
-        if (l->chan.fd >= 0 && !l->overdue && (!best || l->cost_us < best->cost_us))
+        if (is_up(l) && (!best || l->cost_us < best->cost_us))
             best = l;
     }
     return best && (best->calls.count == 0 || best->cost_us < BUDGET_US) ? best : NULL;
@@ -179,11 +204,14 @@ static void lose_link(struct gate *g, struct link *l)
 
 /* ---- answers */
 
+/* One stall is no news of how long signatures take: it must not make the next ones look hopeless.
+ */
 static void learn(struct gate *g, const struct call *call, uint32_t us)
 {
-    uint32_t *cost = &g->cost_us[call->key->type];
+    uint32_t *cost = keys_cost(g, call->key);
+    uint64_t known = *cost, most = LEARN_MAX * known + LEARN_SLACK_US;
 
-    *cost = (*cost * (LEARN - 1) + us) / LEARN;
+    *cost = (uint32_t)((known * (LEARN - 1) + (us < most ? us : most)) / LEARN);
     if (*cost == 0)
         *cost = 1;
 }
@@ -200,7 +228,8 @@ static void on_signed(struct gate *g, struct call *call, const uint8_t *sig, siz
     call_answer(g, call, &answer);
 }
 
-/* The call that an answer is for; it leaves the server's list. NULL: the server made it up. */
+/* The call that an answer is for; it leaves the server's list. Ends the process if the server made
+ * it up. */
 static struct call *answered(struct gate *g, struct link *l, uint64_t handle)
 {
     struct call *call = call_find(g, handle);
@@ -245,7 +274,7 @@ static void on_custodian_msg(struct gate *g, struct link *l, struct msg *m)
 
 static void on_link(evutil_socket_t fd, short what, void *arg);
 
-static void read_link(struct gate *g, struct link *l)
+static enum chan_state read_some(struct gate *g, struct link *l)
 {
     struct msg m;
     struct err err;
@@ -259,8 +288,23 @@ static void read_link(struct gate *g, struct link *l)
         else
             on_signer_msg(g, l, &m);
     }
-    if (state != CHAN_OPEN)
+    return state;
+}
+
+static void read_link(struct gate *g, struct link *l)
+{
+    if (read_some(g, l) != CHAN_OPEN)
         lose_link(g, l);
+}
+
+/* Of a server that has a successor: what it has answered counts. */
+static void read_last(struct gate *g, struct link *l)
+{
+    for (int i = 0; i < LAST_READS; i++) {
+        if (read_some(g, l) != CHAN_OPEN)
+            break;
+    }
+    lose_link(g, l);
 }
 
 static void on_link(evutil_socket_t fd, short what, void *arg)
@@ -276,30 +320,46 @@ static void on_link(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-bool dispatch_connect(struct gate *g, uint32_t index, uint32_t generation, int fd, struct err *err)
+static bool open_link(struct gate *g, struct link *l, uint32_t index, uint32_t generation, int fd,
+                      struct err *err)
 {
-    if (index >= LINKS_MAX)
-        return err_set(err, ERR_INTERNAL, "signer %u is beyond %d", index, LINKS_MAX);
-    struct link *l = &g->links[index];
-    if (l->chan.fd >= 0)
-        lose_link(g, l);
-    TRY(chan_open(&l->chan, fd, g->self, has_signers(g) ? PROC_SIGNER : PROC_CUSTODIAN, index,
-                  generation, err));
+    enum proc peer = has_signers(g) ? PROC_SIGNER : PROC_CUSTODIAN;
+
+    TRY(chan_open(&l->chan, fd, g->self, peer, index, generation, err));
     l->event = event_new(g->base, fd, EV_READ | EV_PERSIST, on_link, g);
     if (!l->event || event_add(l->event, NULL) != 0)
         return err_set(err, ERR_INTERNAL, "no event for a new server");
+    return true;
+}
+
+bool dispatch_connect(struct gate *g, uint32_t index, uint32_t generation, int fd, struct err *err)
+{
+    if (index >= LINKS_MAX) {
+        close(fd);
+        return err_set(err, ERR_INTERNAL, "signer %u is beyond %d", index, LINKS_MAX);
+    }
+    struct link *l = &g->links[index];
+    if (l->chan.fd >= 0)
+        read_last(g, l);
+    if (!open_link(g, l, index, generation, fd, err)) {
+        if (l->chan.fd < 0)
+            close(fd);
+        lose_link(g, l);
+        return false;
+    }
     if (index >= g->link_count)
         g->link_count = index + 1;
     return true;
 }
 
+/* A server that is gone is lost when its end is read, behind the answers that it has left. */
 static void flush_links(struct gate *g)
 {
     for (size_t i = 0; i < g->link_count; i++) {
-        struct link *l = &g->links[i];
+        struct chan *c = &g->links[i].chan;
 
-        if (l->chan.fd >= 0 && chan_pending(&l->chan) && !chan_flush(&l->chan))
-            lose_link(g, l);
+        if (c->fd >= 0 && chan_pending(c))
+            (void)!chan_flush(c);
     }
 }
 
@@ -307,6 +367,15 @@ void dispatch_pump(struct gate *g)
 {
     fill_links(g);
     flush_links(g);
+}
+
+bool dispatch_unsent(const struct gate *g)
+{
+    for (size_t i = 0; i < g->link_count; i++) {
+        if (chan_pending(&g->links[i].chan))
+            return true;
+    }
+    return false;
 }
 
 /* ---- time */

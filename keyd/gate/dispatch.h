@@ -21,9 +21,12 @@ void dispatch_enqueue(struct gate *g, struct call *call);
 /* Hands over what the servers have room for, and sends it. */
 void dispatch_pump(struct gate *g);
 
-/* A new channel to a server: it replaces the one before. The descriptor is taken. */
+/* A new channel to a server: it replaces the one before. The descriptor is taken in any case. */
 bool dispatch_connect(struct gate *g, uint32_t index, uint32_t generation, int fd,
                       struct err *err) MUST_USE;
+
+/* Whether bytes for servers wait until their sockets take them. */
+bool dispatch_unsent(const struct gate *g);
 
 /* Answers what is past its deadline, reports servers that overstay. Called by the tick. */
 void dispatch_check_time(struct gate *g);

@@ -2,6 +2,8 @@
 #include "keyd/gate/gate.h"
 
 #include <event2/event.h>
+#include <event2/util.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "keyd/gate/call.h"
@@ -12,9 +14,11 @@
 #include "keyd/gate/status.h"
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
+#include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define TICK_US 10000 /* while calls are open: deadlines are kept to this */
+#define TICK_US       10000   /* while something waits: deadlines are kept to this */
+#define LAST_WORDS_US 1000000 /* at a drain: for clients to read their answers */
 
 /* First guesses, in microseconds; what signers report replaces them soon. */
 static const uint32_t first_costs[KEY_TYPE_COUNT] = {
@@ -59,6 +63,18 @@ static bool confine(bool landlock_optional, struct err *err)
     return sandbox_syscalls(SANDBOX_GATE, err);
 }
 
+/* As many descriptors as may be: an ordinary shell gives fewer than there may be connections. */
+static void raise_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        log_line(LOG_LEVEL_WARNING, "the limit of open files cannot be raised");
+}
+
 static void on_start(struct gate *g, struct msg *m)
 {
     bool landlock_optional = rd_u8(&m->body) != 0;
@@ -67,6 +83,8 @@ static void on_start(struct gate *g, struct msg *m)
     get_limits(g, m);
     int listener = msg_take_fd(m);
     msg_end(m, g->parent);
+    raise_files();
+    evutil_make_socket_nonblocking(listener);
     g->accept_event = event_new(g->base, listener, EV_READ | EV_PERSIST, on_accept, g);
     if (!g->accept_event || event_add(g->accept_event, NULL) != 0) {
         err_set(&err, ERR_INTERNAL, "no event for the listening socket");
@@ -103,11 +121,15 @@ static void on_custodian(evutil_socket_t fd, short what, void *arg)
 static bool connect_custodian(struct gate *g, uint32_t generation, int fd, struct err *err)
 {
     drop_custodian(g);
-    TRY(chan_open(&g->custodian, fd, g->self, PROC_CUSTODIAN, 0, generation, err));
+    if (!chan_open(&g->custodian, fd, g->self, PROC_CUSTODIAN, 0, generation, err)) {
+        close(fd);
+        return false;
+    }
     g->custodian_event = event_new(g->base, fd, EV_READ | EV_PERSIST, on_custodian, g);
-    if (!g->custodian_event || event_add(g->custodian_event, NULL) != 0)
-        return err_set(err, ERR_INTERNAL, "no event for the custodian");
-    return true;
+    if (g->custodian_event && event_add(g->custodian_event, NULL) == 0)
+        return true;
+    drop_custodian(g);
+    return err_set(err, ERR_INTERNAL, "no event for the custodian");
 }
 
 static void on_peer(struct gate *g, struct msg *m)
@@ -124,10 +146,8 @@ static void on_peer(struct gate *g, struct msg *m)
         ok = connect_custodian(g, generation, fd, &err);
     else
         ok = dispatch_connect(g, index, generation, fd, &err);
-    if (!ok) {
+    if (!ok)
         log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
-        close(fd);
-    }
 }
 
 static void on_status(struct gate *g, struct msg *m)
@@ -141,7 +161,8 @@ static void on_status(struct gate *g, struct msg *m)
 static void on_drain(struct gate *g, struct msg *m)
 {
     msg_end(m, g->parent);
-    event_del(g->accept_event);
+    if (g->accept_event)
+        event_del(g->accept_event);
     g->draining = true;
 }
 
@@ -202,33 +223,48 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     g->ticking = false;
     dispatch_check_time(g);
     status_check_time(g);
+    if (g->accept_paused && !g->draining && event_add(g->accept_event, NULL) == 0)
+        g->accept_paused = false;
 }
 
-/* The tick runs only while calls are open. */
+/* The tick runs only while something waits: calls, or bytes for another process whose socket was
+ * full. */
 static void set_tick(struct gate *g)
 {
     static const struct timeval period = {0, TICK_US};
+    bool waits = g->open_calls > 0 || g->accept_paused || g->draining || dispatch_unsent(g) ||
+                 chan_pending(g->parent) || chan_pending(&g->custodian);
 
-    if (g->open_calls == 0 || g->ticking)
+    if (!waits || g->ticking)
         return;
     event_add(g->tick, &period);
     g->ticking = true;
 }
 
-static bool drained(const struct gate *g)
+/* No call is open, and the answers were read; who does not read them is not waited for long. */
+static bool drained(struct gate *g)
 {
-    return g->draining && g->open_calls == 0;
+    if (!g->draining || g->open_calls > 0)
+        return false;
+    if (!conn_unread(g))
+        return true;
+    if (g->drain_until == 0)
+        g->drain_until = clock_us() + LAST_WORDS_US;
+    return clock_us() >= g->drain_until;
 }
 
-/* After each batch of events: what they made ready goes out together. */
+/* After each batch of events: what they made ready goes out together, first of all work for servers
+ * that have none. Answers that leave make room for frames that wait, and these for more work. */
 static void after_events(struct gate *g)
 {
+    dispatch_pump(g);
     conn_flush_dirty(g);
     dispatch_pump(g);
-    conn_flush_dirty(g); /* what the pump gave up */
-    set_tick(g);
+    if (g->custodian.fd >= 0 && !chan_flush(&g->custodian))
+        drop_custodian(g);
     if (!chan_flush(g->parent))
         _exit(0);
+    set_tick(g);
 }
 
 static bool set_up(struct gate *g, struct chan *parent)

@@ -13,6 +13,9 @@ void keys_on_table(struct gate *g, struct msg *m);
 /* Takes MSG_KEY in, which came from c, and confirms it there: true here from now on. */
 void keys_on_change(struct gate *g, struct chan *c, struct msg *m);
 
+/* What one signature with such a key takes by experience, in microseconds: read and learnt. */
+uint32_t *keys_cost(struct gate *g, const struct table_key *key);
+
 /* The key with that id. NULL with an error: not an id, not known yet, no such key. */
 const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
                                   struct err *err);

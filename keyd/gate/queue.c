@@ -48,7 +48,7 @@ static void leave_ring(struct queue *q, struct principal *p)
 static void count_in(struct queue *q, struct call *call)
 {
     q->count++;
-    q->cost_us += call->cost_us;
+    call->principal->waiting_us += call->cost_us;
     enter_ring(q, call->principal);
 }
 
@@ -68,7 +68,7 @@ void queue_remove(struct queue *q, struct call *call)
 {
     call_take_out(call);
     q->count--;
-    q->cost_us -= call->cost_us;
+    call->principal->waiting_us -= call->cost_us;
     if (call->principal->waiting.count == 0)
         leave_ring(q, call->principal);
 }
@@ -82,4 +82,32 @@ struct call *queue_pop(struct queue *q)
     q->ring_last = p; /* the one behind p is next, if p stays */
     queue_remove(q, call);
     return call;
+}
+
+/* ---- what a newcomer meets */
+
+uint64_t queue_work_before(const struct queue *q, const struct principal *p)
+{
+    uint64_t turns = p->waiting.count + 1, us = 0;
+
+    for (const struct principal *other = q->principals; other; other = other->next) {
+        uint64_t count = other->waiting.count;
+
+        if (count > turns) /* its calls cost about the same */
+            us += other->waiting_us / count * turns;
+        else
+            us += other->waiting_us;
+    }
+    return us;
+}
+
+bool queue_full(const struct queue *q, const struct principal *p, uint32_t limit)
+{
+    uint32_t connected = 0;
+
+    if (q->count < limit)
+        return false;
+    for (const struct principal *other = q->principals; other; other = other->next)
+        connected += other->connections > 0;
+    return p->waiting.count >= limit / (connected ? connected : 1);
 }

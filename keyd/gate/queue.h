@@ -23,4 +23,13 @@ struct call *queue_pop(struct queue *q);
 /* Takes one particular call out, to be answered by the caller. */
 void queue_remove(struct queue *q, struct call *call);
 
+/* Microseconds of work that will be done before a call which this principal would add now: of
+ * another's line only as much as comes up in turn. */
+uint64_t queue_work_before(const struct queue *q, const struct principal *p);
+
+/* Whether the principal must wait until there is room. A full queue (`limit` calls) still takes a
+ * principal with less than its share, limit by those connected: the flood of one locks nobody out.
+ */
+bool queue_full(const struct queue *q, const struct principal *p, uint32_t limit);
+
 #endif

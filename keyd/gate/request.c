@@ -107,7 +107,7 @@ static bool check_sign(struct gate *g, struct call *call, struct err *err)
         err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
         return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
     }
-    call->cost_us = g->cost_us[key->type];
+    call->cost_us = *keys_cost(g, key);
     return true;
 }
 
@@ -143,7 +143,8 @@ static bool route(struct gate *g, struct call *call, const uint8_t *payload, siz
         TRY(check_sign(g, call, err));
     else
         TRY(keep_raw(call, payload, len, err));
-    return dispatch_admit(g, call, err);
+    TRY(dispatch_admit(g, call, err));
+    return call_charge(g, call, err);
 }
 
 static void begin(struct gate *g, struct call *call, const uint8_t *payload, size_t len)

@@ -38,6 +38,7 @@ struct call {
     uint64_t received, deadline; /* moments of clock_us */
     uint32_t cost_us;            /* what its server will need, by experience */
     uint32_t strikes;            /* servers that died or overstayed with it */
+    size_t charged;              /* bytes of it that stand in gate->call_bytes */
     void *status;                /* a StatusReply that fills up; in the arena */
     uint32_t status_left;        /* answers that it waits for */
     struct call_list *list;      /* the list that it is in */
@@ -50,6 +51,7 @@ struct principal {
     enum role role;
     uint32_t uid;
     struct call_list waiting;
+    uint64_t waiting_us; /* what they will cost */
     uint32_t connections;
     struct principal *next;      /* all */
     struct principal *ring_next; /* those with calls; NULL: not in the ring */
@@ -59,7 +61,6 @@ struct queue {
     struct principal *principals;
     struct principal *ring_last; /* its ring_next is served next */
     size_t count;
-    uint64_t cost_us; /* of all that waits */
 };
 
 /* The channel to a signer, or to the custodian. */
@@ -93,7 +94,11 @@ struct gate {
     struct limits limits;
     struct conn *conns, *dirty;
     uint32_t conn_count;
-    size_t buffered; /* bytes of all connections' buffers */
+    size_t buffered;      /* bytes of all connections' buffers: at most half of buffers-mib */
+    size_t call_bytes;    /* and of calls that wait or are served: the other half */
+    bool accept_paused;   /* no descriptors; the tick tries again */
+    uint64_t files_told;  /* when the log was told so */
+    uint64_t drain_until; /* for answers that are not read, once no call is open */
     struct table table;
     bool has_table;
     struct queue queue;
@@ -109,5 +114,11 @@ struct gate {
     uint64_t log_second;
     uint32_t log_lines, log_left_out;
 };
+
+/* Bytes for all connections' buffers, and as many for all calls. */
+static inline size_t memory_half(const struct gate *g)
+{
+    return (size_t)g->limits.buffers_mib << 19;
+}
 
 #endif

@@ -5,11 +5,13 @@
 
 #include "keyd/gate/call.h"
 #include "keyd/gate/dispatch.h"
+#include "keyd/process/log.h"
 #include "proto/base/clock.h"
 
 #define WAIT_US       1000000
 #define PROCESSES_MAX 256
 #define WORDS_MAX     64
+#define ASKS_MAX      64 /* at once: each costs every process of keyd a message */
 
 typedef Keyd__V1__StatusReply reply;
 
@@ -51,13 +53,23 @@ static reply *new_reply(struct arena *a)
     return r;
 }
 
+static bool begin(struct gate *g, struct call *call, struct err *err)
+{
+    if (g->status_calls.count >= ASKS_MAX) {
+        err_set(err, ERR_BUSY, "%d wait for the status already", ASKS_MAX);
+        return err_retry(err, WAIT_US / 1000);
+    }
+    call->status = new_reply(&call->arena);
+    if (!call->status)
+        return err_set(err, ERR_INTERNAL, "no memory for a status");
+    return call_charge(g, call, err);
+}
+
 void status_ask(struct gate *g, struct call *call)
 {
     struct err err;
 
-    call->status = new_reply(&call->arena);
-    if (!call->status) {
-        err_set(&err, ERR_INTERNAL, "no memory for a status");
+    if (!begin(g, call, &err)) {
         call_fail(g, call, &err);
         return;
     }
@@ -121,11 +133,10 @@ void status_on_processes(struct gate *g, struct msg *m)
     struct call *call = asked(g, rd_u64(&m->body));
     uint32_t expected = rd_u32(&m->body);
 
-    if (!call) {
-        m->body = (struct rd){0}; /* its client is gone */
-        return;
-    }
+    if (!call)
+        return; /* its client is gone */
     get_processes(call, m);
+    msg_end(m, g->parent);
     call->status_left = expected;
     got_one(g, call);
 }
@@ -165,9 +176,10 @@ static void get_words(struct arena *a, struct msg *m, size_t *ret_n, char ***ret
         return;
     }
     char **words = arena_alloc(a, n * sizeof(*words));
-    for (uint32_t i = 0; words && i < n; i++)
-        words[i] = get_str(a, m);
-    *ret_n = words ? n : 0;
+    uint32_t got = 0;
+    while (words && got < n && (words[got] = get_str(a, m)) != NULL)
+        got++;
+    *ret_n = got;
     *ret = words;
 }
 
@@ -191,16 +203,16 @@ void status_on_stats(struct gate *g, struct msg *m)
     enum proc proc = (enum proc)rd_u8(&m->body);
     uint32_t index = rd_u32(&m->body);
 
-    if (!call || call->status_left == 0) {
-        m->body = (struct rd){0};
+    if (!call || call->status_left == 0)
         return;
-    }
     if (proc == PROC_SIGNER)
         get_signer(call->status, index, m);
     else if (proc == PROC_GATE_SIGNING)
         get_queue(call->status, m);
-    else
+    else if (proc == PROC_CUSTODIAN)
         get_custodian(&call->arena, call->status, m);
+    if (!rd_end(&m->body)) /* the parent passed it on unread: this is no reason to end */
+        log_line(LOG_LEVEL_WARNING, "the figures of the %s cannot be read", proc_name(proc));
     call->status_left--;
     got_one(g, call);
 }

@@ -50,7 +50,7 @@ static const struct rule {
     {MSG_STATS, "STATS", GS | S | C, P, 64 * KIB, 0},
     {MSG_STATS, "STATS", P, GC, 64 * KIB, 0},
     {MSG_PROCESSES, "PROCESSES", P, GC, 64 * KIB, 0},
-    {MSG_SIGN, "SIGN", GS, S, 64 * KIB, 0},
+    {MSG_SIGN, "SIGN", GS, S, 64 * KIB + KIB, 0}, /* a whole frame, and what is around it */
     {MSG_SIGNED, "SIGNED", S, GS, 2 * KIB, 0},
     {MSG_UNSIGNED, "UNSIGNED", S, GS, 2 * KIB, 0},
     {MSG_REQUEST, "REQUEST", GC, C, MIB + KIB, 0},

@@ -42,11 +42,11 @@ static void one_principal_is_served_in_order(void **state)
     for (size_t i = 0; i < 10; i++)
         queue_push(&q, of(i, 1));
     assert_int_equal(q.count, 10);
-    assert_int_equal(q.cost_us, 100);
+    assert_int_equal(q.principals->waiting_us, 100);
     for (size_t i = 0; i < 10; i++)
         assert_ptr_equal(queue_pop(&q), &calls[i]);
     assert_null(queue_pop(&q));
-    assert_int_equal(q.cost_us, 0);
+    assert_int_equal(q.principals->waiting_us, 0);
 }
 
 /* The flood of one does not delay the other by more than one call. */
@@ -112,6 +112,81 @@ static void a_principal_is_role_and_uid(void **state)
                          queue_principal(&q, ROLE_OPERATOR, 7));
 }
 
+/* The estimate for a newcomer: all of his own line, of another's only what comes up in turn. */
+static void work_before_a_newcomer(void **state)
+{
+    (void)state;
+    struct principal *a = queue_principal(&q, ROLE_FRONTEND, 1);
+    struct principal *b = queue_principal(&q, ROLE_FRONTEND, 2);
+    assert_int_equal(queue_work_before(&q, a), 0);
+    for (size_t i = 0; i < 40; i++)
+        queue_push(&q, of(i, 1));
+    assert_int_equal(queue_work_before(&q, a), 400);
+    assert_int_equal(queue_work_before(&q, b), 10);
+    for (size_t i = 40; i < 45; i++)
+        queue_push(&q, of(i, 2));
+    assert_int_equal(queue_work_before(&q, a), 450);
+    assert_int_equal(queue_work_before(&q, b), 110);
+    struct call *back = queue_pop(&q);
+    assert_ptr_equal(back, &calls[0]);
+    assert_int_equal(queue_work_before(&q, a), 440);
+    queue_push_back(&q, back);
+    queue_remove(&q, &calls[7]);
+    assert_int_equal(queue_work_before(&q, a), 440);
+    while (queue_pop(&q))
+        ;
+    assert_int_equal(queue_work_before(&q, a) + queue_work_before(&q, b), 0);
+}
+
+/* What the estimate promises is what happens: the newcomer's call comes out behind that much. */
+static void the_estimate_is_what_happens(void **state)
+{
+    uint64_t us = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 30; i++)
+        queue_push(&q, of(i, 1));
+    for (size_t i = 30; i < 37; i++)
+        queue_push(&q, of(i, 2));
+    for (size_t i = 37; i < 40; i++)
+        queue_push(&q, of(i, 3));
+    struct call *newcomer = of(40, 2);
+    uint64_t promised = queue_work_before(&q, newcomer->principal);
+    queue_push(&q, newcomer);
+    for (const struct call *call; (call = queue_pop(&q)) != newcomer;)
+        us += call->cost_us;
+    assert_in_range(us, promised - 10, promised); /* but for whose turn it is first */
+}
+
+/* Who floods fills the queue for himself; others have their share of it. */
+static void a_full_queue_has_room_for_others(void **state)
+{
+    (void)state;
+    struct principal *a = queue_principal(&q, ROLE_FRONTEND, 1);
+    struct principal *b = queue_principal(&q, ROLE_FRONTEND, 2);
+    a->connections = 3;
+    for (size_t i = 0; i < 10; i++) {
+        assert_false(queue_full(&q, a, 10));
+        queue_push(&q, of(i, 1));
+    }
+    assert_true(queue_full(&q, a, 10));
+    b->connections = 1; /* now there are two: five calls are the share of each */
+    assert_true(queue_full(&q, a, 10));
+    for (size_t i = 10; i < 15; i++) {
+        assert_false(queue_full(&q, b, 10));
+        queue_push(&q, of(i, 2));
+    }
+    assert_true(queue_full(&q, b, 10));
+    for (size_t i = 0; i < 5; i++) {
+        queue_pop(&q);
+        assert_true(queue_full(&q, a, 10)); /* there are more than ten still */
+    }
+    queue_pop(&q);
+    assert_int_equal(q.count, 9);
+    assert_false(queue_full(&q, a, 10));
+    assert_false(queue_full(&q, b, 10));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -123,6 +198,9 @@ int main(void)
         T(what_comes_back_is_served_first),
         T(any_call_can_be_taken_out),
         T(a_principal_is_role_and_uid),
+        T(work_before_a_newcomer),
+        T(the_estimate_is_what_happens),
+        T(a_full_queue_has_room_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
