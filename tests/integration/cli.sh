@@ -215,6 +215,23 @@ case_no_colour_in_a_pipe() {
     done
 }
 
+# On a terminal there is colour, and the table is as aligned as in a pipe.
+case_colour_on_a_terminal() {
+    local out
+    out=$(TERM=xterm script -qec "$KEYDCTL --socket $CONTROL status" /dev/null < /dev/null | tr -d '\r')
+    has "$out" $'\033[' ready
+    equal "$(ctl keys-list)" "$(TERM=xterm script -qec "$KEYDCTL --socket $CONTROL keys-list" /dev/null \
+        < /dev/null | tr -d '\r' | sed 's/\x1b\[[0-9;]*m//g; s/ *$//')"
+}
+
+case_tables_are_aligned() {
+    local out
+    out=$(ctl keys-list | head -n 3)
+    has "$out" KEY TYPE
+    # the second column begins at the same place in all lines
+    equal 1 "$(awk '{ match($0, /^[^ ]+ +/); print RLENGTH }' <<< "$out" | sort -u | wc -l)"
+}
+
 case_socket_by_environment() {
     has "$(KEYD_CONTROL_SOCKET=$CONTROL "$KEYDCTL" tenants-list)" acme
     refused any env KEYD_CONTROL_SOCKET="$T/nowhere.sock" "$KEYDCTL" tenants-list

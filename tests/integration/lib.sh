@@ -12,6 +12,7 @@
 
 set -uo pipefail
 export LC_ALL=C.UTF-8
+PATH=$PATH:/usr/sbin:/sbin # nginx and haproxy, which an ordinary user does not find
 unset OPENSSL_CONF KEYD_CONTROL_SOCKET SOFTHSM2_CONF
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -185,6 +186,7 @@ init_token() { keyd_with --init-token > "$T/log/init-token.log" 2>&1; }
 launch() {
     setsid "$KEYD" --foreground --config "$CONF" >> "$T/log/keyd.log" 2>&1 < /dev/null &
     KEYD_PID=$!
+    disown # a word about each kill says nothing
     echo "$KEYD_PID" > "$T/keyd.pid"
     started "$KEYD_PID"
 }

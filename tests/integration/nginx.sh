@@ -32,7 +32,7 @@ case_key_files_are_references() {
 case_tls13() {
     local host
     for host in "${HOSTS[@]}"; do
-        handshake "$host" -tls1_3 || fail "$host: ${said: -300}"
+        handshake "$host" -tls1_3 || fail "$host: $(tail -n 12 <<< "$said")"
         has "$said" "TLSv1.3" "Verification: OK"
     done
 }
@@ -40,7 +40,7 @@ case_tls13() {
 case_tls12() {
     local host
     for host in "${HOSTS[@]}"; do
-        handshake "$host" -tls1_2 || fail "$host: ${said: -300}"
+        handshake "$host" -tls1_2 || fail "$host: $(tail -n 12 <<< "$said")"
         has "$said" "TLSv1.2" "Verification: OK"
     done
 }
@@ -56,23 +56,23 @@ case_cipher_suites() {
 case_groups() {
     local group
     for group in X25519 P-256 P-384 P-521 X448; do
-        handshake ec.keyd.test -tls1_2 -groups $group || fail "$group: ${said: -300}"
-        handshake rsa.keyd.test -tls1_3 -groups $group || fail "$group: ${said: -300}"
+        handshake rsa.keyd.test -tls1_2 -groups $group || fail "$group: $(tail -n 12 <<< "$said")"
+        handshake ec.keyd.test -tls1_3 -groups $group || fail "$group: $(tail -n 12 <<< "$said")"
     done
 }
 
 case_signature_algorithms() {
     local alg
     for alg in rsa_pss_rsae_sha256 rsa_pss_rsae_sha384 rsa_pss_rsae_sha512; do
-        handshake rsa.keyd.test -tls1_3 -sigalgs $alg || fail "$alg: ${said: -300}"
-        handshake rsa.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: ${said: -300}"
+        handshake rsa.keyd.test -tls1_3 -sigalgs $alg || fail "$alg: $(tail -n 12 <<< "$said")"
+        handshake rsa.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: $(tail -n 12 <<< "$said")"
     done
     for alg in RSA+SHA256 RSA+SHA384 RSA+SHA512; do
-        handshake rsa.keyd.test -tls1_2 -sigalgs $alg:rsa_pkcs1_sha256 || fail "$alg: ${said: -300}"
+        handshake rsa.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: $(tail -n 12 <<< "$said")"
     done
     for alg in ECDSA+SHA256 ECDSA+SHA384 ECDSA+SHA512; do # TLS 1.2 ties no digest to a curve
-        handshake ec.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: ${said: -300}"
-        handshake p384.keyd.test -tls1_2 -sigalgs $alg:ecdsa_secp256r1_sha256 || fail "$alg: ${said: -300}"
+        handshake ec.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: $(tail -n 12 <<< "$said")"
+        handshake p384.keyd.test -tls1_2 -sigalgs $alg || fail "$alg: $(tail -n 12 <<< "$said")"
     done
 }
 
@@ -129,7 +129,7 @@ case_keyd_down_and_back() {
     has "$said" "alert internal error"
     has "$(tail -n 5 "$T/log/nginx.log")" keyd # whose log says why
     start_keyd
-    handshake ec.keyd.test -tls1_3 || fail "the next handshake failed: ${said: -300}"
+    handshake ec.keyd.test -tls1_3 || fail "the next handshake failed: $(tail -n 12 <<< "$said")"
     handshake rsa.keyd.test -tls1_2
     equal "$workers" "$(cat "/proc/$(cat "$T/nginx.pid")/task/$(cat "$T/nginx.pid")/children")"
 }
@@ -173,10 +173,11 @@ grows() {
 
 # Resumed sessions need no signature.
 case_resumption_signs_nothing() {
-    local before
-    cat > "$T/sites-tickets.conf" << END
+    local before port
+    port=$(free_port) # the sessions of a port are its first server's
+    cat >> "$T/sites.conf" << END
 server {
-    listen 127.0.0.1:$PORT ssl;
+    listen 127.0.0.1:$port ssl;
     server_name tickets.keyd.test;
     ssl_certificate $T/ec.crt;
     ssl_certificate_key $T/ec.ref.pem;
@@ -185,13 +186,12 @@ server {
     location / { return 200 "resumed\n"; }
 }
 END
-    cat "$T/sites-tickets.conf" >> "$T/sites.conf"
     stop_nginx
     start_nginx
-    openssl s_client -connect "127.0.0.1:$PORT" -servername tickets.keyd.test -tls1_2 \
+    openssl s_client -connect "127.0.0.1:$port" -servername tickets.keyd.test -tls1_2 \
         -sess_out "$T/session" < /dev/null > /dev/null 2>&1
     before=$(ctl status --json | jq .queue.signed_total)
-    has "$(openssl s_client -connect "127.0.0.1:$PORT" -servername tickets.keyd.test -tls1_2 \
+    has "$(openssl s_client -connect "127.0.0.1:$port" -servername tickets.keyd.test -tls1_2 \
         -sess_in "$T/session" < /dev/null 2>&1)" "Reused, TLSv1.2"
     equal "$before" "$(ctl status --json | jq .queue.signed_total)"
 }
@@ -206,8 +206,9 @@ case_one_signature_per_handshake() {
 
 # A certificate that does not belong to the key is refused at load, without any signature.
 case_wrong_pair() {
+    make_key acme/other ec-p256
     cp "$T/sites.conf" "$T/sites.saved"
-    sed -i "0,/ec.ref.pem/s//rsa.ref.pem/" "$T/sites.conf"
+    sed -i "s/ec.ref.pem/other.ref.pem/" "$T/sites.conf"
     refused any nginx_run -t
     cp "$T/sites.saved" "$T/sites.conf"
     nginx_run -t

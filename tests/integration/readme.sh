@@ -55,7 +55,7 @@ case_own_nginx() {
     # the README's nginx is the system's; here it gets a place of its own
     mkdir -p "$WORK/bin"
     printf '#!/bin/sh\nexec %s -p %s -e %s/nginx.log -c %s/nginx.conf "$@"\n' \
-        "$(PATH=$PATH:/usr/sbin command -v nginx)" "$WORK" "$T/log" "$WORK" > "$WORK/bin/nginx"
+        "$(command -v nginx)" "$WORK" "$T/log" "$WORK" > "$WORK/bin/nginx"
     chmod +x "$WORK/bin/nginx"
     has "$(block nginx-start | PATH=$WORK/bin:$PATH bash -eu 2>&1)" keyd
     soon 10 test -s "$WORK/nginx.pid"
