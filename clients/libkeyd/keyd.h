@@ -199,8 +199,26 @@ struct keyd_process {
     char *state;
     uint64_t uptime_ms;
     uint32_t restarts;
-    char *last_exit;
-    uint64_t signatures;
+    char *last_exit;             /* why the one before it ended; "": none did */
+    uint64_t signatures, failed; /* signers: since its start */
+    int silent; /* not 0: it is ready, but did not say how it is doing within a second */
+};
+
+/* Signatures by one scheme, of all signers that run now. Times are the signers' own, without
+ * waiting in keyd's queue; percentiles are good to 6 %. */
+struct keyd_scheme_status {
+    uint32_t scheme;                       /* IANA TLS SignatureScheme */
+    char *name;                            /* "ecdsa_secp256r1_sha256" */
+    uint64_t total;                        /* since each signer's start */
+    double per_second_10s, per_second_60s; /* over the last 10 s, 60 s, or since its start */
+    uint32_t p50_us, p90_us, p99_us;
+};
+
+/* A process that ended without being asked to. */
+struct keyd_exit {
+    char *process;
+    uint64_t at; /* seconds since 1970, UTC */
+    char *why;
 };
 
 struct keyd_status {
@@ -225,6 +243,10 @@ struct keyd_status {
 /* Makes a tenant. Fails with KEYD_EXISTS, or KEYD_BAD_REQUEST for a name that cannot be one. */
 int keyd_tenants_add(struct keyd_client *client, const char *name, struct keyd_error *error);
 
+    struct keyd_scheme_status *schemes; /* those that were used */
+    size_t scheme_count;
+    struct keyd_exit *exits; /* the last one first */
+    size_t exit_count;
 /* All tenants by name. *ret is freed with keyd_tenants_free. */
 int keyd_tenants_list(struct keyd_client *client, struct keyd_tenant **ret, size_t *ret_count,
                       struct keyd_error *error);
