@@ -156,7 +156,12 @@ const char *keyd_key_type_name(int type);
 /* The i-th purpose bit's name ("tls13-server"), for i from 0; NULL past the last. */
 const char *keyd_purpose_name(unsigned bit);
 
-enum keyd_key_state { KEYD_KEY_ENABLED = 1, KEYD_KEY_MISSING = 2 };
+enum keyd_key_state {
+    KEYD_KEY_ENABLED = 1,
+    KEYD_KEY_MISSING = 2,  /* registered, but the token does not show it */
+    KEYD_KEY_DISABLED = 3, /* signs nothing until it is enabled again */
+    KEYD_KEY_DESTROYED = 4
+};
 
 struct keyd_tenant {
     char *name;
@@ -238,15 +243,15 @@ struct keyd_status {
         uint64_t signed_total, refused_total, busy_total, retried_total;
     } queue;
     uint32_t tenants, keys, keys_missing;
+    struct keyd_scheme_status *schemes; /* those that were used */
+    size_t scheme_count;
+    struct keyd_exit *exits; /* the last one first */
+    size_t exit_count;
 };
 
 /* Makes a tenant. Fails with KEYD_EXISTS, or KEYD_BAD_REQUEST for a name that cannot be one. */
 int keyd_tenants_add(struct keyd_client *client, const char *name, struct keyd_error *error);
 
-    struct keyd_scheme_status *schemes; /* those that were used */
-    size_t scheme_count;
-    struct keyd_exit *exits; /* the last one first */
-    size_t exit_count;
 /* All tenants by name. *ret is freed with keyd_tenants_free. */
 int keyd_tenants_list(struct keyd_client *client, struct keyd_tenant **ret, size_t *ret_count,
                       struct keyd_error *error);
@@ -267,6 +272,19 @@ int keyd_keys_list(struct keyd_client *client, const char *tenant, struct keyd_k
  * keyd_keys_free(ret, 1). */
 int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key **ret,
                    struct keyd_error *error);
+
+/* Switches a key off, on again, or destroys it in the token for good. When the call has returned
+ * KEYD_OK, it is so in every process of keyd: nothing signs any more with a key that was taken away.
+ * A key that something uses is not destroyed: KEYD_CONFLICT names it. *ret is the key as it is now
+ * (as it was, for a destroyed one), freed with keyd_keys_free(ret, 1). */
+int keyd_keys_disable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error);
+/* See keyd_keys_disable. */
+int keyd_keys_enable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                     struct keyd_error *error);
+/* See keyd_keys_disable. */
+int keyd_keys_destroy(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error);
 
 /* Frees a list of keys. */
 void keyd_keys_free(struct keyd_key *keys, size_t count);

@@ -29,6 +29,9 @@ static const struct verb verbs[] = {
     {V(KEYS_IMPORT),       "keys-import",       OPER,      SCOPE_TENANT,     NO,       CUST},
     {V(IMPORT_KEY),        "import-key",        OPER,      SCOPE_TENANT,     NO,       CUST},
     {V(IMPORT_KEY_ROTATE), "import-key-rotate", OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(KEYS_DISABLE),      "keys-disable",      OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(KEYS_ENABLE),       "keys-enable",       OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(KEYS_DESTROY),      "keys-destroy",      OPER,      SCOPE_KEY,        NO,       CUST},
     {V(TOKEN_OBJECTS),     "token-objects",     OPER,      SCOPE_NODE,       NO,       CUST},
     {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
 };

@@ -36,6 +36,8 @@ static const char *const migrations[] = {
     "  cka_id BLOB NOT NULL UNIQUE,"
     "  created BIGINT NOT NULL,"
     "  UNIQUE (tenant, name));",
+    /* 2: what uses a key, and so keeps it from being destroyed: nothing yet */
+    "CREATE VIEW key_uses (key, kind, what) AS SELECT id, '', '' FROM keys WHERE 0;",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

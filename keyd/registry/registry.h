@@ -53,7 +53,11 @@ bool registry_tenant_list(struct registry *r, const char *after, struct registry
 /* ---- keys (keys.c) */
 
 /* As the registry has it; that a key is missing in the token is never written down here. */
-enum registry_key_state { REGISTRY_KEY_ENABLED = 1 };
+enum registry_key_state {
+    REGISTRY_KEY_ENABLED = 1,
+    REGISTRY_KEY_DISABLED = 2,
+    REGISTRY_KEY_DESTROYING = 3, /* the intent of keys-destroy: its object goes, then its row */
+};
 
 struct registry_key {
     uint8_t id[KEY_ID_LEN]; /* SHA-256 over spki */
@@ -89,6 +93,21 @@ bool registry_key_by_cka_id(struct registry *r, const uint8_t *cka_id, size_t le
 bool registry_key_list(struct registry *r, const char *tenant, const char *after,
                        struct registry_key *rows, size_t max, size_t *ret_count, bool *ret_more,
                        struct err *err) MUST_USE;
+
+/* Sets a key's state; durable when this returns. ERR_NOT_FOUND. A key that is being destroyed stays
+ * so: ERR_CONFLICT. */
+bool registry_key_set_state(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                            enum registry_key_state state, struct err *err) MUST_USE;
+
+/* Removes the row of a key that is being destroyed, when its object is gone. ERR_NOT_FOUND for any
+ * other. */
+bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                         struct err *err) MUST_USE;
+
+/* Refuses with ERR_CONFLICT, and names them, while things use the key: the view key_uses, to which
+ * whatever refers to keys adds itself. */
+bool registry_key_unused(struct registry *r, const struct registry_key *key,
+                         struct err *err) MUST_USE;
 
 /* ---- intents (intents.c): what was begun and is not committed yet */
 
