@@ -114,6 +114,6 @@ bool sign_answer(struct signer *s, struct msg *m, struct err *err)
     else
         put_err(&s->gate, &why);
     chan_end(&s->gate);
-    stats_count(s, ok ? scheme_by_code(r.scheme) : NULL, now, took);
+    signer_stats_count(s, ok ? scheme_by_code(r.scheme) : NULL, now, took);
     return true;
 }

@@ -139,7 +139,7 @@ static void on_status_ask(struct signer *s, struct msg *m)
     uint64_t ask = rd_u64(&m->body);
 
     msg_end(m, s->parent);
-    stats_answer(s, ask);
+    signer_stats_put(s, ask);
 }
 
 static enum outcome take_parent_msg(struct signer *s, struct msg *m, struct err *err)

@@ -3,7 +3,8 @@
 
 #include "proto/base/clock.h"
 
-void stats_count(struct signer *s, const struct scheme *scheme, uint64_t now, uint32_t took_us)
+void signer_stats_count(struct signer *s, const struct scheme *scheme, uint64_t now,
+                        uint32_t took_us)
 {
     if (!scheme) {
         s->failed++;
@@ -22,7 +23,7 @@ static uint32_t used_schemes(const struct signer *s)
     return n;
 }
 
-void stats_answer(struct signer *s, uint64_t ask)
+void signer_stats_put(struct signer *s, uint64_t ask)
 {
     struct chan *p = s->parent;
     uint64_t now = clock_us();

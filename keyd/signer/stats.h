@@ -10,10 +10,11 @@
 
 /* Counts one answer, given at `now` (clock_us) after took_us of work: a signature by that scheme,
  * or a refusal (scheme NULL). */
-void stats_count(struct signer *s, const struct scheme *scheme, uint64_t now, uint32_t took_us);
+void signer_stats_count(struct signer *s, const struct scheme *scheme, uint64_t now,
+                        uint32_t took_us);
 
 /* Puts MSG_STATS for the parent: u64 made, u64 failed, u32 count of schemes that were used, and for
  * each u32 code and its tally (tally.h). */
-void stats_answer(struct signer *s, uint64_t ask);
+void signer_stats_put(struct signer *s, uint64_t ask);
 
 #endif
