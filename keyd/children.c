@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyd/process/log.h"
@@ -257,6 +258,21 @@ static void put_processes(struct parent *p, struct chan *to, uint64_t now)
     }
 }
 
+/* The last first. */
+static void put_exits(const struct parent *p, struct chan *to)
+{
+    uint32_t kept = p->exit_count < EXITS_KEPT ? (uint32_t)p->exit_count : EXITS_KEPT;
+
+    put_u32(to, kept);
+    for (uint64_t i = 1; i <= kept; i++) {
+        const struct exit_note *e = &p->exits[(p->exit_count - i) % EXITS_KEPT];
+
+        put_u64(to, e->at);
+        put_str(to, e->name);
+        put_str(to, e->why);
+    }
+}
+
 /* Asks everyone for figures and tells the control gate how many answers it may expect. */
 static void on_status_ask(struct parent *p, struct child *gate, uint64_t ask)
 {
@@ -277,6 +293,7 @@ static void on_status_ask(struct parent *p, struct child *gate, uint64_t ask)
     put_u64(&gate->chan, ask);
     put_u32(&gate->chan, asked);
     put_processes(p, &gate->chan, clock_us());
+    put_exits(p, &gate->chan);
     chan_end(&gate->chan);
 }
 
@@ -420,6 +437,15 @@ static void last_words(struct parent *p, struct child *c)
     }
 }
 
+static void note_exit(struct parent *p, const struct child *c)
+{
+    struct exit_note *e = &p->exits[p->exit_count++ % EXITS_KEPT];
+
+    e->at = (uint64_t)time(NULL);
+    child_name(c, e->name);
+    snprintf(e->why, sizeof(e->why), "%s", c->last_exit);
+}
+
 static void on_exit_of(struct parent *p, struct child *c, int status)
 {
     char name[32];
@@ -429,6 +455,8 @@ static void on_exit_of(struct parent *p, struct child *c, int status)
     describe_exit(c, status);
     log_line(expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s (pid %d) ended: %s",
              child_name(c, name), (int)c->pid, c->last_exit);
+    if (!expected)
+        note_exit(p, c);
     chan_close(&c->chan);
     c->pid = 0;
     c->draining = false;

@@ -21,6 +21,7 @@
 
 #define SIGNERS_MAX  64
 #define CHILDREN_MAX (3 + SIGNERS_MAX)
+#define EXITS_KEPT   8
 
 enum child_state { CHILD_WAITING, CHILD_STARTING, CHILD_READY };
 
@@ -39,6 +40,13 @@ struct child {
     char last_exit[400]; /* in words */
 };
 
+/* One that ended without being asked to. */
+struct exit_note {
+    uint64_t at; /* seconds since 1970, UTC */
+    char name[32];
+    char why[400];
+};
+
 struct parent {
     struct config config;
     char config_path[512];
@@ -49,6 +57,8 @@ struct parent {
     int lock_fd;
     struct child children[CHILDREN_MAX];
     size_t child_count;
+    struct exit_note exits[EXITS_KEPT]; /* the i-th of all is at i % EXITS_KEPT */
+    uint64_t exit_count;
     int table_fd; /* the last published table; -1: none yet */
     uint64_t table_version;
     uint64_t started;

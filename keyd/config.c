@@ -66,6 +66,8 @@ static const struct setting {
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 struct reading {
+    FILE *file;
+    int line, longest; /* of a line, in bytes; 0: none was too long */
     struct config *config;
     struct err *err;
     bool failed;
@@ -238,19 +240,41 @@ static bool derive(struct config *c, struct err *err)
     return config_socket_path(c, "control/control.sock", path, err);
 }
 
+/* libinih's fgets. Its buffer has a fixed size, and what does not fit would be the next line; a
+ * line that begins with a blank would go on with the value before it. Both would be taken for what
+ * they are not. */
+static char *next_line(char *line, int size, void *user)
+{
+    struct reading *r = user;
+
+    if (!fgets(line, size, r->file))
+        return NULL;
+    r->line++;
+    if ((int)strlen(line) == size - 1 && line[size - 2] != '\n' && !feof(r->file)) {
+        r->longest = size - 2;
+        return NULL;
+    }
+    size_t blanks = strspn(line, " \t");
+    memmove(line, line + blanks, strlen(line + blanks) + 1);
+    return line;
+}
+
 bool config_read(struct config *ret, const char *path, struct err *err)
 {
     struct config c;
-    struct reading r = {.config = &c, .err = err};
-    FILE *file = fopen(path, "re");
+    struct reading r = {.file = fopen(path, "re"), .config = &c, .err = err};
 
-    if (!file) {
+    if (!r.file) {
         err_errno(err, ERR_STORAGE, errno, "cannot open %s", path);
         return err_hint(err, "name another file with --config, or make one: keyd --print-config");
     }
     set_defaults(&c);
-    int line = ini_parse_file(file, on_setting, &r);
-    fclose(file);
+    int line = ini_parse_stream(next_line, &r, on_setting, &r);
+    fclose(r.file);
+    if (r.longest && !r.failed) {
+        err_set(err, ERR_TOO_LARGE, "%s line %d is longer than %d bytes", path, r.line, r.longest);
+        return err_hint(err, "a token's URI needs only as many attributes as tell it from others");
+    }
     if (line != 0 && !r.failed)
         return err_set(err, ERR_BAD_REQUEST,
                        "%s line %d is neither \"[section]\" nor \"key = value\"", path, line);
@@ -303,6 +327,14 @@ static void print_doc(FILE *out, const char *doc)
     }
 }
 
+static void print_limits(FILE *out, const struct setting *s)
+{
+    if (s->type == NUMBER)
+        fprintf(out, "# From %u to %u.\n", s->min, s->max);
+    if (s->on_reload)
+        fprintf(out, "# SIGHUP takes a change over.\n");
+}
+
 void config_print(FILE *out)
 {
     const char *section = "";
@@ -314,6 +346,7 @@ void config_print(FILE *out)
             fprintf(out, "%s[%s]\n", i ? "\n" : "", s->section);
         section = s->section;
         print_doc(out, s->doc);
+        print_limits(out, s);
         fprintf(out, "#%s = %s\n", s->key, s->fallback);
     }
 }

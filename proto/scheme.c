@@ -7,7 +7,7 @@
 
 /* RFC 8446 4.2.3. Not here, and so never made: SHA-1, rsa_pss_pss_* (keys are rsaEncryption),
  * P-521, Ed448. ECDSA with SHA-512 is for TLS 1.2 and CSRs on the curves there are. */
-static const struct scheme schemes[] = {
+static const struct scheme schemes[SCHEME_COUNT] = {
     {0x0401, "rsa_pkcs1_sha256", KEY_KIND_RSA, 256, SCHEME_PKCS1, KEY_TYPE_NONE},
     {0x0501, "rsa_pkcs1_sha384", KEY_KIND_RSA, 384, SCHEME_PKCS1, KEY_TYPE_NONE},
     {0x0601, "rsa_pkcs1_sha512", KEY_KIND_RSA, 512, SCHEME_PKCS1, KEY_TYPE_NONE},
@@ -32,6 +32,11 @@ const struct scheme *scheme_by_code(uint32_t code)
 const struct scheme *scheme_at(size_t i)
 {
     return i < COUNT(schemes) ? &schemes[i] : NULL;
+}
+
+size_t scheme_index(const struct scheme *scheme)
+{
+    return (size_t)(scheme - schemes);
 }
 
 static bool fits(const struct scheme *s, const struct key_type_info *type, enum purpose purpose)

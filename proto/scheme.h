@@ -7,6 +7,8 @@
 
 #include "proto/keys.h"
 
+#define SCHEME_COUNT 10
+
 enum scheme_padding { SCHEME_NO_PADDING, SCHEME_PKCS1, SCHEME_PSS };
 
 struct scheme {
@@ -22,8 +24,11 @@ struct scheme {
 /* The row of a code; NULL if keyd does not make it. */
 const struct scheme *scheme_by_code(uint32_t code);
 
-/* The i-th row, for i from 0; NULL past the end. */
+/* The i-th row, for i from 0 to SCHEME_COUNT - 1; NULL past the end. */
 const struct scheme *scheme_at(size_t i);
+
+/* The number of a row: i of scheme_at(i). */
+size_t scheme_index(const struct scheme *scheme);
 
 /* Whether a key of this type can make this scheme for this purpose. TLS 1.3: no PKCS#1 v1.5, and
  * the curve is fixed by the scheme (RFC 8446 4.2.3). TLS 1.2 and csr: 0x0403, 0x0503, 0x0603 mean

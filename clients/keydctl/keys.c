@@ -37,6 +37,10 @@ static const char *state_name(int state)
         return "enabled";
     case KEYD_KEY_MISSING:
         return "missing";
+    case KEYD_KEY_DISABLED:
+        return "disabled";
+    case KEYD_KEY_DESTROYED:
+        return "destroyed";
     default:
         return "unknown";
     }
@@ -280,6 +284,69 @@ static int keys_ref(struct ctx *ctx)
 
 static const struct option_row key_options[] = {KEY_OPTION(""), {0}};
 
+/* ---- keys-disable, keys-enable, keys-destroy */
+
+typedef int change_call(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                        struct keyd_error *error);
+
+static int change_key(struct ctx *ctx, change_call *call)
+{
+    struct keyd_error error;
+    struct keyd_key *key;
+
+    if (call(ctx->client, args_get(&ctx->args, "key"), &key, &error) != KEYD_OK)
+        return complain(ctx, &error);
+    json_t *value = key_json(key);
+    keyd_keys_free(key, 1);
+    return present(ctx, value, show_key);
+}
+
+static int keys_disable(struct ctx *ctx)
+{
+    return change_key(ctx, keyd_keys_disable);
+}
+
+static int keys_enable(struct ctx *ctx)
+{
+    return change_key(ctx, keyd_keys_enable);
+}
+
+/* Asks for the key's name to be typed: what is destroyed never comes back. */
+static bool confirmed(const struct keyd_key *key)
+{
+    char want[160], line[160];
+
+    snprintf(want, sizeof(want), "%s/%s", key->tenant, key->name);
+    fprintf(stderr, "This destroys the key %s in the token for good.\nType its name: ", want);
+    if (!fgets(line, sizeof(line), stdin))
+        return false;
+    line[strcspn(line, "\n")] = 0;
+    return strcmp(line, want) == 0;
+}
+
+static int keys_destroy(struct ctx *ctx)
+{
+    struct keyd_error error;
+    struct keyd_key *key;
+    struct err err;
+
+    if (!args_get(&ctx->args, "yes")) {
+        if (keyd_keys_show(ctx->client, args_get(&ctx->args, "key"), &key, &error) != KEYD_OK)
+            return complain(ctx, &error);
+        bool sure = confirmed(key);
+        keyd_keys_free(key, 1);
+        if (!sure) {
+            err_set(&err, ERR_BAD_REQUEST, "the name was not typed: nothing is destroyed");
+            err_hint(&err, "in a script: --yes");
+            return complain_usage(&err);
+        }
+    }
+    return change_key(ctx, keyd_keys_destroy);
+}
+
+static const struct option_row destroy_options[] = {
+    KEY_OPTION(""), {"yes", NULL, "do not ask for the name to be typed", 0}, {0}};
+
 const struct command keys_commands[] = {
     {.name = "keys-generate",
      .run = keys_generate,
@@ -310,5 +377,25 @@ const struct command keys_commands[] = {
               "file, and holds no secret.",
      .example = "keydctl keys-ref acme/www > /etc/nginx/www.key",
      .options = key_options},
+    {.name = "keys-disable",
+     .run = keys_disable,
+     .line = "switch a key off",
+     .about = "Switches a key off. When this returns, no process of keyd signs with it, until\n"
+              "keys-enable.",
+     .example = "keydctl keys-disable acme/www",
+     .options = key_options},
+    {.name = "keys-enable",
+     .run = keys_enable,
+     .line = "switch a key on again",
+     .about = "Switches a disabled key on again. When this returns, it signs.",
+     .example = "keydctl keys-enable acme/www",
+     .options = key_options},
+    {.name = "keys-destroy",
+     .run = keys_destroy,
+     .line = "destroy a key in the token, for good",
+     .about = "Destroys a key in the token. There is no way back but a backup of the token.\n"
+              "Asks for the key's name to be typed. Refused while something uses the key.",
+     .example = "keydctl keys-destroy acme/www --yes",
+     .options = destroy_options},
     {0},
 };

@@ -10,6 +10,8 @@
 
 #include "proto/base/mem.h"
 
+#define REAL_DIGITS 10 /* what a measurement has at most; more shows how doubles are made */
+
 /* ---- values as text */
 
 static void text_default(const json_t *value, char *buf)
@@ -39,6 +41,11 @@ void text_duration(const json_t *value, char *buf)
     else
         snprintf(buf, CELL_MAX, "%02u:%02u:%02u", (unsigned)(s / 3600), (unsigned)(s / 60 % 60),
                  (unsigned)(s % 60));
+}
+
+void text_rate(const json_t *value, char *buf)
+{
+    snprintf(buf, CELL_MAX, "%.1f", json_number_value(value));
 }
 
 void text_short(const json_t *value, char *buf)
@@ -145,7 +152,8 @@ void out_text(FILE *f, const char *s)
 
 bool out_json(FILE *f, const json_t *value)
 {
-    return json_dumpf(value, f, JSON_INDENT(2)) == 0 && fputc('\n', f) != EOF;
+    return json_dumpf(value, f, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) == 0 &&
+           fputc('\n', f) != EOF;
 }
 
 json_t *out_string(const char *s)

@@ -51,6 +51,9 @@ json_t *out_time(uint64_t seconds);
 /* Milliseconds as "3d 04:05:06", "04:05:06". */
 value_text text_duration;
 
+/* A number with one digit behind the point. */
+value_text text_rate;
+
 /* The first 16 characters of a string. */
 value_text text_short;
 

@@ -5,12 +5,30 @@
 #include "clients/keydctl/keydctl.h"
 #include "clients/keydctl/output.h"
 
+/* Health: the state, but for a process that is ready and does not answer. */
 static json_t *process_json(const struct keyd_process *p)
 {
-    return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:o}", "name", out_string(p->name), "pid",
-                     (json_int_t)p->pid, "state", out_string(p->state), "uptime_ms",
+    return json_pack("{s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}", "name", out_string(p->name),
+                     "pid", (json_int_t)p->pid, "state", out_string(p->state), "health",
+                     out_string(p->silent ? "no answer" : p->state), "uptime_ms",
                      (json_int_t)p->uptime_ms, "restarts", (json_int_t)p->restarts, "signatures",
-                     (json_int_t)p->signatures, "last_exit", out_string(p->last_exit));
+                     (json_int_t)p->signatures, "failed", (json_int_t)p->failed, "last_exit",
+                     out_string(p->last_exit));
+}
+
+static json_t *scheme_json(const struct keyd_scheme_status *s)
+{
+    return json_pack("{s:o, s:I, s:I, s:f, s:f, s:I, s:I, s:I}", "scheme", out_string(s->name),
+                     "code", (json_int_t)s->scheme, "total", (json_int_t)s->total, "per_second_10s",
+                     s->per_second_10s, "per_second_60s", s->per_second_60s, "p50_us",
+                     (json_int_t)s->p50_us, "p90_us", (json_int_t)s->p90_us, "p99_us",
+                     (json_int_t)s->p99_us);
+}
+
+static json_t *exit_json(const struct keyd_exit *e)
+{
+    return json_pack("{s:o, s:o, s:o}", "process", out_string(e->process), "at", out_time(e->at),
+                     "why", out_string(e->why));
 }
 
 static json_t *strings_json(char *const *s, size_t count)
@@ -44,14 +62,19 @@ static json_t *queue_json(const struct keyd_status *s)
 
 static json_t *status_json(const struct keyd_status *s)
 {
-    json_t *processes = json_array();
+    json_t *processes = json_array(), *schemes = json_array(), *exits = json_array();
 
     for (size_t i = 0; i < s->process_count; i++)
         json_array_append_new(processes, process_json(&s->processes[i]));
-    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:I}", "version", out_string(s->version),
-                     "uptime_ms", (json_int_t)s->uptime_ms, "processes", processes, "token",
-                     token_json(s), "queue", queue_json(s), "tenants", (json_int_t)s->tenants,
-                     "keys", (json_int_t)s->keys, "keys_missing", (json_int_t)s->keys_missing);
+    for (size_t i = 0; i < s->scheme_count; i++)
+        json_array_append_new(schemes, scheme_json(&s->schemes[i]));
+    for (size_t i = 0; i < s->exit_count; i++)
+        json_array_append_new(exits, exit_json(&s->exits[i]));
+    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "version",
+                     out_string(s->version), "uptime_ms", (json_int_t)s->uptime_ms, "processes",
+                     processes, "schemes", schemes, "exits", exits, "token", token_json(s), "queue",
+                     queue_json(s), "tenants", (json_int_t)s->tenants, "keys", (json_int_t)s->keys,
+                     "keys_missing", (json_int_t)s->keys_missing);
 }
 
 /* ---- for people */
@@ -71,11 +94,29 @@ static void text_pid(const json_t *value, char *buf)
 static const struct column processes[] = {
     {.title = "PROCESS", .member = "name"},
     {.title = "PID", .member = "pid", .text = text_pid, .right = true},
-    {.title = "STATE", .member = "state", .colour = state_colour},
+    {.title = "STATE", .member = "health", .colour = state_colour},
     {.title = "UP", .member = "uptime_ms", .text = text_duration, .right = true},
     {.title = "RESTARTS", .member = "restarts", .right = true},
     {.title = "SIGNATURES", .member = "signatures", .right = true},
-    {.title = "LAST EXIT", .member = "last_exit"},
+    {.title = "FAILED", .member = "failed", .right = true},
+    {0},
+};
+
+static const struct column schemes[] = {
+    {.title = "SCHEME", .member = "scheme"},
+    {.title = "SIGNATURES", .member = "total", .right = true},
+    {.title = "/S (10 S)", .member = "per_second_10s", .text = text_rate, .right = true},
+    {.title = "/S (60 S)", .member = "per_second_60s", .text = text_rate, .right = true},
+    {.title = "P50 US", .member = "p50_us", .right = true},
+    {.title = "P90 US", .member = "p90_us", .right = true},
+    {.title = "P99 US", .member = "p99_us", .right = true},
+    {0},
+};
+
+static const struct column exits[] = {
+    {.title = "ENDED", .member = "at"},
+    {.title = "PROCESS", .member = "process"},
+    {.title = "WHY", .member = "why"},
     {0},
 };
 
@@ -116,6 +157,12 @@ static void show_notes(const json_t *notes)
     }
 }
 
+/* A table that may be empty, with a blank line before it. */
+static bool show_some(const struct column *columns, const json_t *rows)
+{
+    return json_array_size(rows) == 0 || (putchar('\n') != EOF && out_table(stdout, columns, rows));
+}
+
 static bool show_status(const json_t *s)
 {
     char up[CELL_MAX];
@@ -124,7 +171,9 @@ static bool show_status(const json_t *s)
     printf("keyd ");
     out_text(stdout, json_string_value(json_object_get(s, "version")));
     printf(", up %s\n\n", up);
-    if (!out_table(stdout, processes, json_object_get(s, "processes")))
+    if (!out_table(stdout, processes, json_object_get(s, "processes")) ||
+        !show_some(schemes, json_object_get(s, "schemes")) ||
+        !show_some(exits, json_object_get(s, "exits")))
         return false;
     printf("\ntoken\n");
     out_fields(stdout, token, json_object_get(s, "token"), 2);
@@ -152,7 +201,9 @@ const struct command status_commands[] = {
     {.name = "status",
      .run = status,
      .line = "show how keyd is doing",
-     .about = "Shows keyd's processes, its token, the queue of signatures, and counts.",
+     .about = "Shows keyd's processes, its signatures by scheme (how many a second, how long the\n"
+              "signer needs), the processes that ended unasked and why, the token, the queue of\n"
+              "signatures, and counts. Figures count from the start of each process.",
      .example = "keydctl status"},
     {0},
 };

@@ -157,7 +157,12 @@ const char *keyd_key_type_name(int type);
 /* The i-th purpose bit's name ("tls13-server"), for i from 0; NULL past the last. */
 const char *keyd_purpose_name(unsigned bit);
 
-enum keyd_key_state { KEYD_KEY_ENABLED = 1, KEYD_KEY_MISSING = 2 };
+enum keyd_key_state {
+    KEYD_KEY_ENABLED = 1,
+    KEYD_KEY_MISSING = 2,  /* registered, but the token does not show it */
+    KEYD_KEY_DISABLED = 3, /* signs nothing until it is enabled again */
+    KEYD_KEY_DESTROYED = 4
+};
 
 struct keyd_tenant {
     char *name;
@@ -200,8 +205,26 @@ struct keyd_process {
     char *state;
     uint64_t uptime_ms;
     uint32_t restarts;
-    char *last_exit;
-    uint64_t signatures;
+    char *last_exit;             /* why the one before it ended; "": none did */
+    uint64_t signatures, failed; /* signers: since its start */
+    int silent; /* not 0: it is ready, but did not say how it is doing within a second */
+};
+
+/* Signatures by one scheme, of all signers that run now. Times are the signers' own, without
+ * waiting in keyd's queue; percentiles are good to 6 %. */
+struct keyd_scheme_status {
+    uint32_t scheme;                       /* IANA TLS SignatureScheme */
+    char *name;                            /* "ecdsa_secp256r1_sha256" */
+    uint64_t total;                        /* since each signer's start */
+    double per_second_10s, per_second_60s; /* over the last 10 s, 60 s, or since its start */
+    uint32_t p50_us, p90_us, p99_us;
+};
+
+/* A process that ended without being asked to. */
+struct keyd_exit {
+    char *process;
+    uint64_t at; /* seconds since 1970, UTC */
+    char *why;
 };
 
 struct keyd_status {
@@ -221,6 +244,10 @@ struct keyd_status {
         uint64_t signed_total, refused_total, busy_total, retried_total;
     } queue;
     uint32_t tenants, keys, keys_missing;
+    struct keyd_scheme_status *schemes; /* those that were used */
+    size_t scheme_count;
+    struct keyd_exit *exits; /* the last one first */
+    size_t exit_count;
 };
 
 /* Makes a tenant. Fails with KEYD_EXISTS, or KEYD_BAD_REQUEST for a name that cannot be one. */
@@ -247,8 +274,66 @@ int keyd_keys_list(struct keyd_client *client, const char *tenant, struct keyd_k
 int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key **ret,
                    struct keyd_error *error);
 
+/* Switches a key off, on again, or destroys it in the token for good. When the call has returned
+ * KEYD_OK, it is so in every process of keyd: nothing signs any more with a key that was taken away.
+ * A key that something uses is not destroyed: KEYD_CONFLICT names it. *ret is the key as it is now
+ * (as it was, for a destroyed one), freed with keyd_keys_free(ret, 1). */
+int keyd_keys_disable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error);
+/* See keyd_keys_disable. */
+int keyd_keys_enable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                     struct keyd_error *error);
+/* See keyd_keys_disable. */
+int keyd_keys_destroy(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error);
+
 /* Frees a list of keys. */
 void keyd_keys_free(struct keyd_key *keys, size_t count);
+
+/* ---- importing keys */
+
+#define KEYD_PKCS8_MAX 16384 /* bytes of the longest PKCS#8 that keyd_keys_import looks at */
+
+/* The key in the token that others are wrapped for. `id` is its fingerprint: an import names the
+ * one that it trusts, which came another way or was kept from the first time. */
+struct keyd_import_key {
+    uint8_t id[KEYD_KEY_ID_LEN]; /* SHA-256 over spki */
+    uint8_t *spki;               /* DER SubjectPublicKeyInfo, RSA */
+    size_t spki_len;
+    uint64_t created; /* seconds since 1970, UTC */
+    int *types;       /* enum keyd_key_type: what the token can take in */
+    size_t type_count;
+};
+
+/* The import key as it is now. The first time keyd makes it in the token, which takes seconds: give
+ * the client such a deadline. Fails with KEYD_UNSUPPORTED when the token cannot unwrap. Freed with
+ * keyd_import_key_free. */
+int keyd_import_key(struct keyd_client *client, struct keyd_import_key **ret,
+                    struct keyd_error *error);
+
+/* Makes a new import key, and gives it as keyd_import_key does. Imports that were begun with the
+ * one before it may still be finished. */
+int keyd_import_key_rotate(struct keyd_client *client, struct keyd_import_key **ret,
+                           struct keyd_error *error);
+
+/* Frees an import key. NULL is fine. */
+void keyd_import_key_free(struct keyd_import_key *key);
+
+/* Imports a private key: DER PrivateKeyInfo (PKCS#8, RFC 5208), not encrypted, nothing after it; it
+ * stays the caller's, who keeps it in memory that is locked and wiped. The key leaves the process
+ * only wrapped for keyd's import key, whose fingerprint must be `import_key`; beside it goes a
+ * signature by the key itself, over the wrapped bytes, tenant and name (proto/README.md, Import).
+ * What the library itself keeps of the key meanwhile is wiped before it returns. purposes 0: as
+ * keyd_keys_generate.
+ * Fails with KEYD_BAD_REQUEST for what is no private key or cannot be unwrapped, KEYD_UNSUPPORTED
+ * for a type that keyd or its token does not take, KEYD_DENIED when keyd shows another import key
+ * (names both; nothing was sent), KEYD_EXISTS when the name is taken or the tenant has this key
+ * already (says under which name), KEYD_CONFLICT when it cannot be imported at all. *ret is freed
+ * with keyd_keys_free(ret, 1). */
+int keyd_keys_import(struct keyd_client *client, const char *tenant, const char *name,
+                     uint32_t purposes, const uint8_t import_key[KEYD_KEY_ID_LEN],
+                     const uint8_t *pkcs8, size_t pkcs8_len, struct keyd_key **ret,
+                     struct keyd_error *error);
 
 /* A PKCS#10 request (RFC 2986) signed in the token. subject: "CN=www.example.com,O=Acme" (RFC 4514)
  * or "/O=Acme/CN=www.example.com"; sans: DNS names. *ret_pem is freed with keyd_free. */

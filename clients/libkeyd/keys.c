@@ -132,6 +132,65 @@ int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key 
     return call_result(ok, &err, error);
 }
 
+/* ---- disable, enable, destroy */
+
+/* Three verbs of one form: a key goes there and comes back. */
+static int change(struct keyd_client *client, envelope *request, Keyd__V1__Envelope__BodyCase want,
+                  struct keyd_key **ret, struct keyd_error *error)
+{
+    struct arena a CLEANUP(arena_free) = arena_of(ANSWER_ARENA_CAP);
+    struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
+    const envelope *reply = NULL;
+    struct err err = {0};
+    bool ok = call_one(client, JOB_CHANGE, call_deadline(client), request, want, &a, &reply, &err);
+
+    if (ok && want == KEYD__V1__ENVELOPE__BODY_KEYS_DISABLE_REPLY)
+        ok = add_key(&r, reply->keys_disable_reply->key, &err);
+    else if (ok && want == KEYD__V1__ENVELOPE__BODY_KEYS_ENABLE_REPLY)
+        ok = add_key(&r, reply->keys_enable_reply->key, &err);
+    else if (ok)
+        ok = add_key(&r, reply->keys_destroy_reply->key, &err);
+    if (ok)
+        *ret = result_take(&r);
+    return call_result(ok, &err, error);
+}
+
+int keyd_keys_disable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error)
+{
+    Keyd__V1__KeysDisable body = KEYD__V1__KEYS_DISABLE__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+
+    body.key = (char *)key;
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_DISABLE;
+    request.keys_disable = &body;
+    return change(client, &request, KEYD__V1__ENVELOPE__BODY_KEYS_DISABLE_REPLY, ret, error);
+}
+
+int keyd_keys_enable(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                     struct keyd_error *error)
+{
+    Keyd__V1__KeysEnable body = KEYD__V1__KEYS_ENABLE__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+
+    body.key = (char *)key;
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_ENABLE;
+    request.keys_enable = &body;
+    return change(client, &request, KEYD__V1__ENVELOPE__BODY_KEYS_ENABLE_REPLY, ret, error);
+}
+
+int keyd_keys_destroy(struct keyd_client *client, const char *key, struct keyd_key **ret,
+                      struct keyd_error *error)
+{
+    Keyd__V1__KeysDestroy body = KEYD__V1__KEYS_DESTROY__INIT;
+    envelope request = KEYD__V1__ENVELOPE__INIT;
+
+    body.key = (char *)key;
+    request.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_DESTROY;
+    request.keys_destroy = &body;
+    return change(client, &request, KEYD__V1__ENVELOPE__BODY_KEYS_DESTROY_REPLY, ret, error);
+}
+
 void keyd_keys_free(struct keyd_key *keys, size_t count)
 {
     (void)count;

@@ -27,10 +27,46 @@ static void copy_processes(struct result *r, const Keyd__V1__StatusReply *from,
                                      .uptime_ms = f->uptime_ms,
                                      .restarts = f->restarts,
                                      .last_exit = result_str(r, f->last_exit),
-                                     .signatures = f->signatures};
+                                     .signatures = f->signatures,
+                                     .failed = f->failed,
+                                     .silent = f->silent};
     }
     s->processes = p;
     s->process_count = p ? from->n_processes : 0;
+}
+
+static void copy_schemes(struct result *r, const Keyd__V1__StatusReply *from, struct keyd_status *s)
+{
+    struct keyd_scheme_status *c = result_room(r, from->n_schemes * sizeof(*c));
+
+    for (size_t i = 0; c && i < from->n_schemes; i++) {
+        const Keyd__V1__SchemeStatus *f = from->schemes[i];
+
+        c[i] = (struct keyd_scheme_status){.scheme = f->scheme,
+                                           .name = result_str(r, f->name),
+                                           .total = f->total,
+                                           .per_second_10s = f->per_second_10s,
+                                           .per_second_60s = f->per_second_60s,
+                                           .p50_us = f->p50_us,
+                                           .p90_us = f->p90_us,
+                                           .p99_us = f->p99_us};
+    }
+    s->schemes = c;
+    s->scheme_count = c ? from->n_schemes : 0;
+}
+
+static void copy_exits(struct result *r, const Keyd__V1__StatusReply *from, struct keyd_status *s)
+{
+    struct keyd_exit *e = result_room(r, from->n_exits * sizeof(*e));
+
+    for (size_t i = 0; e && i < from->n_exits; i++) {
+        const Keyd__V1__Exit *f = from->exits[i];
+
+        e[i] = (struct keyd_exit){
+            .process = result_str(r, f->process), .at = f->at, .why = result_str(r, f->why)};
+    }
+    s->exits = e;
+    s->exit_count = e ? from->n_exits : 0;
 }
 
 static void copy_token(struct result *r, const Keyd__V1__TokenStatus *from, struct keyd_status *s)
@@ -73,6 +109,8 @@ static void copy_status(struct result *r, const Keyd__V1__StatusReply *from)
     s->tenants = from->tenants;
     s->keys = from->keys;
     s->keys_missing = from->keys_missing;
+    copy_schemes(r, from, s);
+    copy_exits(r, from, s);
 }
 
 static bool status(struct keyd_client *client, struct result *r, struct err *err)

@@ -150,6 +150,14 @@ bool verb_keys_list(struct custodian *c, const struct ask *ask, envelope *ret, s
 bool verb_keys_show(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_generate.c */
 bool verb_keys_generate(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_state.c */
+bool verb_keys_disable(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_state.c */
+bool verb_keys_enable(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_state.c */
+bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* Destroys what the token has of a key that is being destroyed, and its row. (verb_state.c) */
+bool destroy_finish(struct custodian *c, const struct registry_key *key, struct err *err) MUST_USE;
 /* verb_csr.c */
 bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_csr.c */

@@ -19,6 +19,7 @@
 #define RECENT       1000           /* changes that a new channel is told */
 #define KEPT_WAIT_US (5 * 1000000u) /* the parent only copies a descriptor */
 #define DONE_WAIT_US (2 * 1000000u) /* a signer looks the key up and makes a test signature */
+#define GONE_WAIT_US (5 * 1000000u) /* the parent kills who overstays at once */
 
 /* ---- the parent */
 
@@ -74,20 +75,35 @@ static void overdue(struct custodian *c, const struct peer *p)
     chan_end(c->parent);
 }
 
-/* A peer that dies is done: its successor gets the table. */
-static void tell(struct custodian *c, struct peer *p, const struct table_key *key)
+/* Waits until the peer has confirmed this version, or is gone: its successor gets the table. */
+static bool confirmed(struct custodian *c, struct peer *p, uint64_t version, uint32_t generation,
+                      uint64_t until)
 {
-    uint64_t until = clock_us() + DONE_WAIT_US;
-    uint32_t generation = p->chan.generation;
+    while (p->awaited == version && p->chan.generation == generation && clock_us() < until)
+        peers_pump(c, clock_wait_ms(until));
+    return p->awaited != version || p->chan.generation != generation;
+}
+
+/* A peer that does not confirm in time is named to the parent, who kills it. A key that is given
+ * need not wait for that; one that is taken away must. */
+static bool tell(struct custodian *c, struct peer *p, const struct table_key *key, struct err *err)
+{
+    uint32_t generation = p->chan.generation, index = p->chan.index;
+    enum proc proc = p->chan.peer;
 
     put_key(p, key);
     p->awaited = key->version;
-    while (p->awaited == key->version && p->chan.generation == generation && clock_us() < until)
-        peers_pump(c, clock_wait_ms(until));
-    if (p->awaited != key->version || p->chan.generation != generation)
-        return;
-    p->awaited = 0;
+    if (confirmed(c, p, key->version, generation, clock_us() + DONE_WAIT_US))
+        return true;
     overdue(c, p);
+    bool gone = key->state == KEY_ENABLED ||
+                confirmed(c, p, key->version, generation, clock_us() + GONE_WAIT_US);
+    p->awaited = 0;
+    if (gone)
+        return true;
+    err_set(err, ERR_UNAVAILABLE, "%s %u has not confirmed the change, and was not replaced yet",
+            proc_name(proc), index);
+    return err_hint(err, "repeat it: the change is made, but may not be true everywhere");
 }
 
 static bool is_a(const struct peer *p, bool signer)
@@ -97,14 +113,17 @@ static bool is_a(const struct peer *p, bool signer)
 
 /* Signers before gates: when a gate offers a key, the signers can use it. One signer after another:
  * looking a key up is a scan, and must not stop all of them at once. */
-static void tell_all(struct custodian *c, const struct table_key *key)
+static bool tell_all(struct custodian *c, const struct table_key *key, struct err *err)
 {
+    bool all = true;
+
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (is_a(&c->peers[i], true))
-            tell(c, &c->peers[i], key);
+            all = tell(c, &c->peers[i], key, err) && all;
     for (size_t i = 0; i < PEERS_MAX; i++)
         if (is_a(&c->peers[i], false))
-            tell(c, &c->peers[i], key);
+            all = tell(c, &c->peers[i], key, err) && all;
+    return all;
 }
 
 void publish_recent(struct custodian *c, struct peer *p)
@@ -147,6 +166,5 @@ bool publish_key(struct custodian *c, const struct registry_key *key, enum key_s
 {
     TRY(publish_put(c, key, state, c->table.version + 1, handle, err));
     publish_table(c);
-    tell_all(c, table_find(&c->table, key->id));
-    return true;
+    return tell_all(c, table_find(&c->table, key->id), err);
 }

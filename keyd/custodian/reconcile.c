@@ -122,6 +122,35 @@ bool reconcile_intents(struct custodian *c, struct err *err)
     return true;
 }
 
+/* ---- keys that are being destroyed */
+
+static bool finish_page(struct custodian *c, const struct registry_key *rows, size_t count,
+                        struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].state == REGISTRY_KEY_DESTROYING)
+            TRY(destroy_finish(c, &rows[i], err));
+    return true;
+}
+
+static bool finish_destroys(struct custodian *c, struct err *err)
+{
+    AUTO_FREE struct registry_key *rows = mem_array(PAGE, sizeof(*rows));
+    char after[2 * NAME_MAX_LEN + 2] = "";
+    size_t count;
+    bool more = true;
+
+    if (!rows)
+        return err_set(err, ERR_INTERNAL, "no memory for a list of keys");
+    while (more) {
+        TRY(registry_key_list(c->registry, "", after, rows, PAGE, &count, &more, err));
+        TRY(finish_page(c, rows, count, err));
+        if (more)
+            snprintf(after, sizeof(after), "%s/%s", rows[count - 1].tenant, rows[count - 1].name);
+    }
+    return true;
+}
+
 /* ---- keys */
 
 struct finding {
@@ -146,6 +175,13 @@ static void note_missing(struct finding *f, const struct registry_key *key)
                  key->name);
 }
 
+static enum key_state state_in(const struct registry_key *key, size_t there)
+{
+    if (key->state == REGISTRY_KEY_DISABLED)
+        return KEY_DISABLED;
+    return there == 1 ? KEY_ENABLED : KEY_MISSING;
+}
+
 static bool compare_key(struct custodian *c, struct finding *f, const struct registry_key *key,
                         struct err *err)
 {
@@ -158,7 +194,7 @@ static bool compare_key(struct custodian *c, struct finding *f, const struct reg
         f->doubled++;
     if (there == 0)
         note_missing(f, key);
-    return publish_put(c, key, there == 1 ? KEY_ENABLED : KEY_MISSING, c->first_version, 0, err);
+    return publish_put(c, key, state_in(key, there), c->first_version, 0, err);
 }
 
 static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
@@ -218,6 +254,7 @@ bool reconcile_all(struct custodian *c, struct err *err)
     CLEANUP(finding_free) struct finding f = {.registered = 0};
 
     TRY(reconcile_intents(c, err));
+    TRY(finish_destroys(c, err));
     TRY(census_take(c, &f.census, err));
     c->first_version = clock_us();
     c->table.version = c->first_version;

@@ -26,6 +26,9 @@ static const struct served {
     {V(KEYS_GENERATE), true, verb_keys_generate},
     {V(KEYS_LIST), false, verb_keys_list},
     {V(KEYS_SHOW), false, verb_keys_show},
+    {V(KEYS_DISABLE), false, verb_keys_disable}, /* never refused: it takes away */
+    {V(KEYS_ENABLE), true, verb_keys_enable},
+    {V(KEYS_DESTROY), true, verb_keys_destroy},
     {V(CREATE_CSR), false, verb_create_csr},
     {V(SIGN), false, verb_sign},
     {V(TOKEN_OBJECTS), false, verb_token_objects},

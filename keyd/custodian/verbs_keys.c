@@ -10,9 +10,15 @@ static Keyd__V1__KeyState state_of(const struct custodian *c, const uint8_t id[K
 {
     const struct table_key *key = table_find(&c->table, id);
 
-    return key && key->state == KEY_ENABLED ? KEYD__V1__KEY_STATE__KEY_STATE_ENABLED
-                                            : KEYD__V1__KEY_STATE__KEY_STATE_MISSING;
+    /* the numbers are the same, see below */
+    return key ? (Keyd__V1__KeyState)key->state : KEYD__V1__KEY_STATE__KEY_STATE_MISSING;
 }
+
+_Static_assert((int)KEY_ENABLED == (int)KEYD__V1__KEY_STATE__KEY_STATE_ENABLED &&
+                   (int)KEY_MISSING == (int)KEYD__V1__KEY_STATE__KEY_STATE_MISSING &&
+                   (int)KEY_DISABLED == (int)KEYD__V1__KEY_STATE__KEY_STATE_DISABLED &&
+                   (int)KEY_DESTROYED == (int)KEYD__V1__KEY_STATE__KEY_STATE_DESTROYED,
+               "states as on the wire");
 
 static bool copy_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
                        struct err *err)

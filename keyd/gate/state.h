@@ -39,7 +39,7 @@ struct call {
     uint32_t cost_us;            /* what its server will need, by experience */
     uint32_t strikes;            /* servers that died or overstayed with it */
     size_t charged;              /* bytes of it that stand in gate->call_bytes */
-    void *status;                /* a StatusReply that fills up; in the arena */
+    void *status;                /* status.c's; in the arena */
     uint32_t status_left;        /* answers that it waits for */
     struct call_list *list;      /* the list that it is in */
     struct call *prev, *next;

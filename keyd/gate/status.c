@@ -6,14 +6,22 @@
 #include "keyd/gate/call.h"
 #include "keyd/gate/dispatch.h"
 #include "keyd/process/log.h"
+#include "keyd/process/tally.h"
 #include "proto/base/clock.h"
 
 #define WAIT_US       1000000
 #define PROCESSES_MAX 256
+#define EXITS_MAX     64
 #define WORDS_MAX     64
 #define ASKS_MAX      64 /* at once: each costs every process of keyd a message */
 
 typedef Keyd__V1__StatusReply reply;
+
+/* What a call's answer is made of, as the figures come. */
+struct filling {
+    reply reply;
+    struct tally_sum sums[SCHEME_COUNT]; /* of all signers; by scheme_index */
+};
 
 static char *get_str(struct arena *a, struct msg *m)
 {
@@ -26,31 +34,65 @@ static char *get_str(struct arena *a, struct msg *m)
     return s;
 }
 
+static Keyd__V1__SchemeStatus *scheme_status(struct arena *a, const struct scheme *scheme,
+                                             const struct tally_sum *sum)
+{
+    Keyd__V1__SchemeStatus *s = arena_alloc(a, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    keyd__v1__scheme_status__init(s);
+    s->scheme = scheme->code;
+    s->name = (char *)scheme->name;
+    s->total = sum->took.total;
+    s->per_second_10s = (double)sum->rate_10s / 1000;
+    s->per_second_60s = (double)sum->rate_60s / 1000;
+    s->p50_us = histogram_percentile(&sum->took, 500);
+    s->p90_us = histogram_percentile(&sum->took, 900);
+    s->p99_us = histogram_percentile(&sum->took, 990);
+    return s;
+}
+
+static void put_schemes(struct arena *a, struct filling *f)
+{
+    reply *r = &f->reply;
+
+    r->schemes = arena_alloc(a, SCHEME_COUNT * sizeof(*r->schemes));
+    for (size_t i = 0; r->schemes && i < SCHEME_COUNT; i++) {
+        if (f->sums[i].took.total == 0)
+            continue;
+        r->schemes[r->n_schemes] = scheme_status(a, scheme_at(i), &f->sums[i]);
+        r->n_schemes += r->schemes[r->n_schemes] != NULL;
+    }
+}
+
 static void finish(struct gate *g, struct call *call)
 {
+    struct filling *f = call->status;
     envelope answer = KEYD__V1__ENVELOPE__INIT;
 
+    put_schemes(&call->arena, f);
     answer.body_case = KEYD__V1__ENVELOPE__BODY_STATUS_REPLY;
-    answer.status_reply = call->status;
+    answer.status_reply = &f->reply;
     call_answer(g, call, &answer);
 }
 
 /* A reply with all its parts, to be filled in as answers come. */
-static reply *new_reply(struct arena *a)
+static struct filling *new_filling(struct arena *a)
 {
-    reply *r = arena_alloc(a, sizeof(*r));
+    struct filling *f = arena_alloc(a, sizeof(*f));
     Keyd__V1__TokenStatus *token = arena_alloc(a, sizeof(*token));
     Keyd__V1__QueueStatus *queue = arena_alloc(a, sizeof(*queue));
 
-    if (!r || !token || !queue)
+    if (!f || !token || !queue)
         return NULL;
-    keyd__v1__status_reply__init(r);
+    keyd__v1__status_reply__init(&f->reply);
     keyd__v1__token_status__init(token);
     keyd__v1__queue_status__init(queue);
-    r->version = (char *)KEYD_VERSION;
-    r->token = token;
-    r->queue = queue;
-    return r;
+    f->reply.version = (char *)KEYD_VERSION;
+    f->reply.token = token;
+    f->reply.queue = queue;
+    return f;
 }
 
 static bool begin(struct gate *g, struct call *call, struct err *err)
@@ -59,7 +101,7 @@ static bool begin(struct gate *g, struct call *call, struct err *err)
         err_set(err, ERR_BUSY, "%d wait for the status already", ASKS_MAX);
         return err_retry(err, WAIT_US / 1000);
     }
-    call->status = new_reply(&call->arena);
+    call->status = new_filling(&call->arena);
     if (!call->status)
         return err_set(err, ERR_INTERNAL, "no memory for a status");
     return call_charge(g, call, err);
@@ -106,12 +148,22 @@ static void get_process(struct arena *a, struct msg *m, Keyd__V1__Process *p)
     p->uptime_ms = rd_u64(&m->body);
     p->restarts = rd_u32(&m->body);
     p->last_exit = get_str(a, m);
+    p->silent = p->state && strcmp(p->state, "ready") == 0; /* until its figures come */
+}
+
+/* These two are not asked: one passes the question on, the other asks it. */
+static void not_asked(reply *r)
+{
+    for (size_t i = 0; i < r->n_processes; i++) {
+        if (i == 0 || strcmp(r->processes[i]->name, proc_name(PROC_GATE_CONTROL)) == 0)
+            r->processes[i]->silent = false;
+    }
 }
 
 static void get_processes(struct call *call, struct msg *m)
 {
     struct arena *a = &call->arena;
-    reply *r = call->status;
+    reply *r = &((struct filling *)call->status)->reply;
     uint32_t n = rd_u32(&m->body);
 
     if (n == 0 || n > PROCESSES_MAX) {
@@ -128,6 +180,27 @@ static void get_processes(struct call *call, struct msg *m)
     r->uptime_ms = all ? all[0].uptime_ms : 0; /* the parent comes first */
 }
 
+static void get_exits(struct call *call, struct msg *m)
+{
+    struct arena *a = &call->arena;
+    reply *r = &((struct filling *)call->status)->reply;
+    uint32_t n = rd_u32(&m->body);
+
+    if (n > EXITS_MAX) {
+        m->body.failed = true;
+        return;
+    }
+    Keyd__V1__Exit *all = arena_alloc(a, n * sizeof(*all));
+    r->exits = arena_alloc(a, n * sizeof(*r->exits));
+    for (uint32_t i = 0; all && r->exits && i < n; i++) {
+        keyd__v1__exit__init(&all[i]);
+        all[i].at = rd_u64(&m->body);
+        all[i].process = get_str(a, m);
+        all[i].why = get_str(a, m);
+        r->exits[r->n_exits++] = &all[i];
+    }
+}
+
 void status_on_processes(struct gate *g, struct msg *m)
 {
     struct call *call = asked(g, rd_u64(&m->body));
@@ -136,24 +209,49 @@ void status_on_processes(struct gate *g, struct msg *m)
     if (!call)
         return; /* its client is gone */
     get_processes(call, m);
+    get_exits(call, m);
     msg_end(m, g->parent);
+    not_asked(&((struct filling *)call->status)->reply);
     call->status_left = expected;
     got_one(g, call);
 }
 
 /* ---- figures */
 
-static void get_signer(reply *r, uint32_t index, struct msg *m)
+static Keyd__V1__Process *find_process(reply *r, enum proc proc, uint32_t index)
 {
-    uint64_t made = rd_u64(&m->body);
     char name[32];
 
-    (void)rd_u64(&m->body); /* failed: the gate counts them too */
-    snprintf(name, sizeof(name), "signer %u", index);
+    if (proc == PROC_SIGNER)
+        snprintf(name, sizeof(name), "signer %u", index);
+    else
+        snprintf(name, sizeof(name), "%s", proc_name(proc));
     for (size_t i = 0; i < r->n_processes; i++) {
         if (strcmp(r->processes[i]->name, name) == 0)
-            r->processes[i]->signatures = made;
+            return r->processes[i];
     }
+    return NULL;
+}
+
+static void get_tallies(struct filling *f, struct msg *m)
+{
+    uint32_t n = rd_u32(&m->body);
+
+    for (uint32_t i = 0; i < n && !m->body.failed; i++) {
+        const struct scheme *scheme = scheme_by_code(rd_u32(&m->body));
+
+        if (scheme)
+            tally_get(m, &f->sums[scheme_index(scheme)]);
+        else
+            m->body.failed = true;
+    }
+}
+
+static void get_signer(struct filling *f, Keyd__V1__Process *p, struct msg *m)
+{
+    p->signatures = rd_u64(&m->body);
+    p->failed = rd_u64(&m->body);
+    get_tallies(f, m);
 }
 
 static void get_queue(reply *r, struct msg *m)
@@ -197,6 +295,19 @@ static void get_custodian(struct arena *a, reply *r, struct msg *m)
     get_words(a, m, &r->token->n_notes, &r->token->notes);
 }
 
+static void get_figures(struct arena *a, struct filling *f, enum proc proc, Keyd__V1__Process *p,
+                        struct msg *m)
+{
+    if (proc == PROC_SIGNER)
+        get_signer(f, p, m);
+    else if (proc == PROC_GATE_SIGNING)
+        get_queue(&f->reply, m);
+    else
+        get_custodian(a, &f->reply, m);
+}
+
+/* The parent passes figures on without a look: nonsense is the sender's, which is then as good as
+ * silent. What was read of it by then stays: that is only told, nothing depends on it. */
 void status_on_stats(struct gate *g, struct msg *m)
 {
     struct call *call = asked(g, rd_u64(&m->body));
@@ -205,14 +316,14 @@ void status_on_stats(struct gate *g, struct msg *m)
 
     if (!call || call->status_left == 0)
         return;
-    if (proc == PROC_SIGNER)
-        get_signer(call->status, index, m);
-    else if (proc == PROC_GATE_SIGNING)
-        get_queue(call->status, m);
-    else if (proc == PROC_CUSTODIAN)
-        get_custodian(&call->arena, call->status, m);
-    if (!rd_end(&m->body)) /* the parent passed it on unread: this is no reason to end */
-        log_line(LOG_LEVEL_WARNING, "the figures of the %s cannot be read", proc_name(proc));
+    struct filling *f = call->status;
+    Keyd__V1__Process *p = find_process(&f->reply, proc, index);
+    if (p)
+        get_figures(&call->arena, f, proc, p, m);
+    if (p && rd_end(&m->body))
+        p->silent = false;
+    else
+        log_line(LOG_LEVEL_WARNING, "the figures of the %s make no sense", proc_name(proc));
     call->status_left--;
     got_one(g, call);
 }

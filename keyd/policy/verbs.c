@@ -15,19 +15,25 @@
 /* The policy. A change of a row changes tests/unit/policy/verbs.snapshot. */
 /* clang-format off */
 static const struct verb verbs[] = {
-    /* request          name              roles      scope             keyd.sock control.sock */
-    {V(HELLO),          "hello",          ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
-    {V(PING),           "ping",           ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
-    {V(SIGN),           "sign",           ROLES_ALL, SCOPE_KEY,        SIGN,     CUST},
-    {V(GET_PUBLIC_KEY), "get-public-key", ROLES_ALL, SCOPE_KEY,        GATE,     GATE},
-    {V(TENANTS_ADD),    "tenants-add",    OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(TENANTS_LIST),   "tenants-list",   OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(KEYS_GENERATE),  "keys-generate",  OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(KEYS_LIST),      "keys-list",      OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(KEYS_SHOW),      "keys-show",      OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(CREATE_CSR),     "create-csr",     OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(TOKEN_OBJECTS),  "token-objects",  OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(STATUS),         "status",         OPER,      SCOPE_NODE,       NO,       GATE},
+    /* request             name                 roles      scope             keyd.sock control.sock */
+    {V(HELLO),             "hello",             ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
+    {V(PING),              "ping",              ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
+    {V(SIGN),              "sign",              ROLES_ALL, SCOPE_KEY,        SIGN,     CUST},
+    {V(GET_PUBLIC_KEY),    "get-public-key",    ROLES_ALL, SCOPE_KEY,        GATE,     GATE},
+    {V(TENANTS_ADD),       "tenants-add",       OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(TENANTS_LIST),      "tenants-list",      OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(KEYS_GENERATE),     "keys-generate",     OPER,      SCOPE_TENANT,     NO,       CUST},
+    {V(KEYS_LIST),         "keys-list",         OPER,      SCOPE_TENANT,     NO,       CUST},
+    {V(KEYS_SHOW),         "keys-show",         OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(CREATE_CSR),        "create-csr",        OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(KEYS_IMPORT),       "keys-import",       OPER,      SCOPE_TENANT,     NO,       CUST},
+    {V(IMPORT_KEY),        "import-key",        OPER,      SCOPE_TENANT,     NO,       CUST},
+    {V(IMPORT_KEY_ROTATE), "import-key-rotate", OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(KEYS_DISABLE),      "keys-disable",      OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(KEYS_ENABLE),       "keys-enable",       OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(KEYS_DESTROY),      "keys-destroy",      OPER,      SCOPE_KEY,        NO,       CUST},
+    {V(TOKEN_OBJECTS),     "token-objects",     OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
 };
 /* clang-format on */
 

@@ -47,7 +47,8 @@ enum msg_type {
     /* status: control gate -> parent -> everyone -> parent -> control gate */
     MSG_STATUS_ASK, /* u64 ask */
     MSG_STATS,      /* u64 ask, u8 proc, u32 index, figures of that process */
-    MSG_PROCESSES,  /* parent -> control gate: u64 ask, how many MSG_STATS follow, process table */
+    MSG_PROCESSES,  /* parent -> control gate: u64 ask, how many MSG_STATS follow, process table,
+                     * the last processes that ended */
     /* signing gate <-> signer */
     MSG_SIGN,     /* u64 call, key id, u32 scheme, message */
     MSG_SIGNED,   /* u64 call, u32 microseconds, signature */

@@ -13,7 +13,7 @@
 #define TABLE_SPKI_MAX 1024
 #define CKA_ID_MAX     32
 
-enum key_state { KEY_ENABLED = 1, KEY_MISSING = 2 };
+enum key_state { KEY_ENABLED = 1, KEY_MISSING = 2, KEY_DISABLED = 3, KEY_DESTROYED = 4 };
 
 struct table_key {
     uint8_t id[TABLE_ID_LEN];

@@ -9,20 +9,19 @@
 #include "keyd/registry/internal.h"
 #include "proto/base/mem.h"
 
-static bool name_is_free(struct registry *r, const struct registry_intent *intent, struct err *err)
+static bool name_is_free(struct registry *r, const char *tenant, const char *name, struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     bool taken = false;
 
     TRY(db_query(r->db, "SELECT 1 FROM keys WHERE tenant = $1 AND name = $2", &q, err));
-    db_put_text(q, intent->tenant);
-    db_put_text(q, intent->name);
+    db_put_text(q, tenant);
+    db_put_text(q, name);
     TRY(db_step(q, &taken, err));
     if (!taken)
         return true;
-    err_set(err, ERR_EXISTS, "the key %s/%s is there already", intent->tenant, intent->name);
-    return err_hint(err, "choose another name; keydctl keys-show %s/%s shows it", intent->tenant,
-                    intent->name);
+    err_set(err, ERR_EXISTS, "the key %s/%s is there already", tenant, name);
+    return err_hint(err, "choose another name; keydctl keys-show %s/%s shows it", tenant, name);
 }
 
 static bool insert_intent(struct registry *r, const struct registry_intent *intent, struct err *err)
@@ -32,7 +31,7 @@ static bool insert_intent(struct registry *r, const struct registry_intent *inte
 
     TRY(db_query(r->db,
                  "INSERT INTO intents (id, verb, tenant, name, type, purposes, cka_id, created) "
-                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 "VALUES ($1, $2, NULLIF($3, ''), NULLIF($4, ''), $5, $6, $7, $8)",
                  &q, err));
     db_put_bytes(q, intent->id, sizeof(intent->id));
     db_put_text(q, intent->verb);
@@ -45,13 +44,20 @@ static bool insert_intent(struct registry *r, const struct registry_intent *inte
     return db_step(q, &row, err);
 }
 
+bool registry_name_is_free(struct registry *r, const char *tenant, const char *name,
+                           struct err *err)
+{
+    struct registry_tenant row;
+
+    TRY(registry_tenant_find(r, tenant, &row, err));
+    TRY(name_check(name, "key", err));
+    return name_is_free(r, tenant, name, err);
+}
+
 bool registry_intent_add(struct registry *r, struct registry_intent *intent, struct err *err)
 {
-    struct registry_tenant tenant;
-
-    TRY(registry_tenant_find(r, intent->tenant, &tenant, err));
-    TRY(name_check(intent->name, "key", err));
-    TRY(name_is_free(r, intent, err));
+    if (*intent->tenant)
+        TRY(registry_name_is_free(r, intent->tenant, intent->name, err));
     intent->created = registry_now();
     if (insert_intent(r, intent, err))
         return true;
@@ -61,7 +67,7 @@ bool registry_intent_add(struct registry *r, struct registry_intent *intent, str
     return false;
 }
 
-static bool delete_intent(struct registry *r, const uint8_t id[INTENT_ID_LEN], struct err *err)
+bool intent_delete(struct registry *r, const uint8_t id[INTENT_ID_LEN], struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     bool row;
@@ -74,7 +80,7 @@ static bool delete_intent(struct registry *r, const uint8_t id[INTENT_ID_LEN], s
 
 bool registry_intent_drop(struct registry *r, const uint8_t id[INTENT_ID_LEN], struct err *err)
 {
-    return delete_intent(r, id, err);
+    return intent_delete(r, id, err);
 }
 
 static bool insert_key(struct registry *r, const struct registry_key *key, struct err *err)
@@ -109,7 +115,7 @@ bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
 {
     key->created = registry_now();
     TRY(db_begin(r->db, err));
-    if (insert_key(r, key, err) && delete_intent(r, id, err))
+    if (insert_key(r, key, err) && intent_delete(r, id, err))
         return db_commit(r->db, err);
     db_rollback(r->db);
     return false;
@@ -142,7 +148,8 @@ bool registry_intent_list(struct registry *r, struct registry_intent **ret, size
     bool row = false;
 
     TRY(db_query(r->db,
-                 "SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents "
+                 "SELECT id, verb, COALESCE(tenant, ''), COALESCE(name, ''), type, purposes, "
+                 "cka_id, created FROM intents "
                  "ORDER BY created, id",
                  &q, err));
     TRY(db_step(q, &row, err));

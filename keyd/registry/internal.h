@@ -12,4 +12,10 @@ struct registry {
 /* Seconds since 1970, UTC. */
 uint64_t registry_now(void);
 
+/* Milliseconds since 1970, UTC. */
+int64_t registry_now_ms(void);
+
+/* Takes an intent away, inside a transaction of the caller's. (intents.c) */
+bool intent_delete(struct registry *r, const uint8_t id[INTENT_ID_LEN], struct err *err) MUST_USE;
+
 #endif

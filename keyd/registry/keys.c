@@ -23,7 +23,7 @@ static bool read_row(struct db_query *q, struct registry_key *ret, struct err *e
     ret->spki_len = db_get_bytes(q, ret->spki, sizeof(ret->spki));
     TRY(db_row_ok(q, err));
     if (id_len != KEY_ID_LEN || !key_type_info(ret->type) || ret->purposes & ~PURPOSES_ALL ||
-        ret->state != REGISTRY_KEY_ENABLED)
+        ret->state < REGISTRY_KEY_ENABLED || ret->state > REGISTRY_KEY_DESTROYING)
         return err_set(err, ERR_STORAGE, "registry: the row of key %s/%s is damaged", ret->tenant,
                        ret->name);
     return true;
@@ -233,4 +233,62 @@ bool registry_key_list(struct registry *r, const char *tenant, const char *after
         db_put_text(q, tenant);
     db_put_int(q, (int64_t)max + 1);
     return read_page(q, rows, max, ret_count, ret_more, err);
+}
+
+/* ---- changes */
+
+static bool change_one(struct registry *r, const char *sql, int64_t state,
+                       const uint8_t id[KEY_ID_LEN], bool *ret_done, struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+
+    TRY(db_query(r->db, sql, &q, err));
+    db_put_int(q, state);
+    db_put_bytes(q, id, KEY_ID_LEN);
+    bool row;
+    TRY(db_step(q, &row, err));
+    *ret_done = db_changed(q) > 0;
+    return true;
+}
+
+bool registry_key_set_state(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                            enum registry_key_state state, struct err *err)
+{
+    struct registry_key key;
+    bool done = false;
+
+    TRY(change_one(r, "UPDATE keys SET state = $1 WHERE id = $2 AND (state <> 3 OR $1 = 3)", state,
+                   id, &done, err));
+    if (done)
+        return true;
+    TRY(registry_key_by_id(r, id, &key, err));
+    return err_set(err, ERR_CONFLICT, "the key %s/%s is being destroyed", key.tenant, key.name);
+}
+
+bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN], struct err *err)
+{
+    bool done = false;
+
+    TRY(change_one(r, "DELETE FROM keys WHERE state = $1 AND id = $2", REGISTRY_KEY_DESTROYING, id,
+                   &done, err));
+    return done || err_set(err, ERR_NOT_FOUND, "there is no such key that is being destroyed");
+}
+
+bool registry_key_unused(struct registry *r, const struct registry_key *key, struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+    char kind[64] = "", what[128] = "";
+    bool used = false;
+
+    TRY(db_query(r->db, "SELECT kind, what FROM key_uses WHERE key = $1 ORDER BY kind, what", &q,
+                 err));
+    db_put_bytes(q, key->id, KEY_ID_LEN);
+    TRY(db_step(q, &used, err));
+    if (!used)
+        return true;
+    db_get_text(q, kind, sizeof(kind));
+    db_get_text(q, what, sizeof(what));
+    TRY(db_row_ok(q, err));
+    return err_set(err, ERR_CONFLICT, "the key %s/%s is used by the %s %s", key->tenant, key->name,
+                   kind, what);
 }

@@ -36,6 +36,37 @@ static const char *const migrations[] = {
     "  cka_id BLOB NOT NULL UNIQUE,"
     "  created BIGINT NOT NULL,"
     "  UNIQUE (tenant, name));",
+    /* 2: what uses a key, and so keeps it from being destroyed: nothing yet */
+    "CREATE VIEW key_uses (key, kind, what) AS SELECT id, '', '' FROM keys WHERE 0;",
+    /* 3: import; an intent may be no tenant's */
+    "CREATE TABLE import_keys ("
+    "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 32),"
+    "  cka_id BLOB NOT NULL UNIQUE,"
+    "  spki BLOB NOT NULL,"
+    "  state INTEGER NOT NULL,"
+    "  created BIGINT NOT NULL);"
+    "CREATE TABLE import_nonces ("
+    "  nonce BLOB NOT NULL PRIMARY KEY CHECK (length(nonce) = 32),"
+    "  import_key BLOB NOT NULL REFERENCES import_keys (id),"
+    "  principal TEXT NOT NULL,"
+    "  created BIGINT NOT NULL);"
+    "CREATE TABLE import_failures ("
+    "  principal TEXT NOT NULL PRIMARY KEY,"
+    "  level_ms BIGINT NOT NULL);"
+    "CREATE TABLE intents_3 ("
+    "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),"
+    "  verb TEXT NOT NULL,"
+    "  tenant TEXT REFERENCES tenants (name),"
+    "  name TEXT,"
+    "  type INTEGER NOT NULL,"
+    "  purposes INTEGER NOT NULL,"
+    "  cka_id BLOB NOT NULL UNIQUE,"
+    "  created BIGINT NOT NULL,"
+    "  UNIQUE (tenant, name));"
+    "INSERT INTO intents_3 (id, verb, tenant, name, type, purposes, cka_id, created)"
+    "  SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents;"
+    "DROP TABLE intents;"
+    "ALTER TABLE intents_3 RENAME TO intents;",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
@@ -84,6 +115,14 @@ uint64_t registry_now(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec;
+}
+
+int64_t registry_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_keys, struct err *err)

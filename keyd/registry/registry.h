@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "proto/base/err.h"
-#include "proto/keys.h"
+#include "proto/import.h"
 
 #define INTENT_ID_LEN       16
 #define INTENT_VERB_MAX     31
@@ -53,7 +53,11 @@ bool registry_tenant_list(struct registry *r, const char *after, struct registry
 /* ---- keys (keys.c) */
 
 /* As the registry has it; that a key is missing in the token is never written down here. */
-enum registry_key_state { REGISTRY_KEY_ENABLED = 1 };
+enum registry_key_state {
+    REGISTRY_KEY_ENABLED = 1,
+    REGISTRY_KEY_DISABLED = 2,
+    REGISTRY_KEY_DESTROYING = 3, /* the intent of keys-destroy: its object goes, then its row */
+};
 
 struct registry_key {
     uint8_t id[KEY_ID_LEN]; /* SHA-256 over spki */
@@ -90,12 +94,27 @@ bool registry_key_list(struct registry *r, const char *tenant, const char *after
                        struct registry_key *rows, size_t max, size_t *ret_count, bool *ret_more,
                        struct err *err) MUST_USE;
 
+/* Sets a key's state; durable when this returns. ERR_NOT_FOUND. A key that is being destroyed stays
+ * so: ERR_CONFLICT. */
+bool registry_key_set_state(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                            enum registry_key_state state, struct err *err) MUST_USE;
+
+/* Removes the row of a key that is being destroyed, when its object is gone. ERR_NOT_FOUND for any
+ * other. */
+bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                         struct err *err) MUST_USE;
+
+/* Refuses with ERR_CONFLICT, and names them, while things use the key: the view key_uses, to which
+ * whatever refers to keys adds itself. */
+bool registry_key_unused(struct registry *r, const struct registry_key *key,
+                         struct err *err) MUST_USE;
+
 /* ---- intents (intents.c): what was begun and is not committed yet */
 
 struct registry_intent {
     uint8_t id[INTENT_ID_LEN]; /* random */
     char verb[INTENT_VERB_MAX + 1];
-    char tenant[NAME_MAX_LEN + 1];
+    char tenant[NAME_MAX_LEN + 1]; /* empty, like the name: for something that is no tenant's */
     char name[NAME_MAX_LEN + 1];
     enum key_type type;
     uint32_t purposes;
@@ -103,6 +122,11 @@ struct registry_intent {
     size_t cka_id_len;
     uint64_t created;
 };
+
+/* Whether a tenant may have a key of that name: ERR_BAD_REQUEST for what is none, ERR_NOT_FOUND for
+ * an unknown tenant, ERR_EXISTS when it has one. */
+bool registry_name_is_free(struct registry *r, const char *tenant, const char *name,
+                           struct err *err) MUST_USE;
 
 /* Writes an intent down; it is durable when this returns. Sets `created`. ERR_NOT_FOUND for an
  * unknown tenant, ERR_EXISTS when it has a key of that name or one is being made. */
@@ -122,5 +146,84 @@ bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
 /* All open intents, the oldest first, freed with mem_free. */
 bool registry_intent_list(struct registry *r, struct registry_intent **ret, size_t *ret_count,
                           struct err *err) MUST_USE;
+
+/* ---- import (imports.c): the keys that others are wrapped for, and imports that were begun */
+
+#define IMPORT_PRINCIPAL_MAX 63
+
+/* Never renumbered. */
+enum registry_import_state {
+    REGISTRY_IMPORT_CURRENT = 1, /* new imports are for this one; there is at most one */
+    REGISTRY_IMPORT_RETIRED = 2, /* imports that were begun with it may still come */
+    REGISTRY_IMPORT_GOING = 3,   /* it is being destroyed */
+};
+
+struct registry_import_key {
+    uint8_t id[KEY_ID_LEN]; /* SHA-256 over spki */
+    enum registry_import_state state;
+    uint64_t created;
+    uint8_t cka_id[REGISTRY_CKA_ID_MAX];
+    size_t cka_id_len;
+    uint8_t spki[SPKI_MAX_LEN];
+    size_t spki_len;
+};
+
+/* The import key in force. ERR_NOT_FOUND: none was made yet. */
+bool registry_import_current(struct registry *r, struct registry_import_key *ret,
+                             struct err *err) MUST_USE;
+
+/* Finds an import key by its id, by its CKA_ID. ERR_NOT_FOUND. */
+bool registry_import_by_id(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                           struct registry_import_key *ret, struct err *err) MUST_USE;
+/* See registry_import_by_id. */
+bool registry_import_by_cka_id(struct registry *r, const uint8_t *cka_id, size_t len,
+                               struct registry_import_key *ret, struct err *err) MUST_USE;
+
+/* All import keys, the oldest first, freed with mem_free. */
+bool registry_import_list(struct registry *r, struct registry_import_key **ret, size_t *ret_count,
+                          struct err *err) MUST_USE;
+
+/* The intent is done: the key stands in force, the one before it is retired, and the intent is
+ * gone, all or nothing. Sets `state` and `created`. */
+bool registry_import_commit(struct registry *r, const uint8_t intent[INTENT_ID_LEN],
+                            struct registry_import_key *key, struct err *err) MUST_USE;
+
+/* A retired key that no begun import needs is on its way: its object may be destroyed from now on.
+ * *ret_going false: an import needs it, or it is not retired. */
+bool registry_import_going(struct registry *r, const uint8_t id[KEY_ID_LEN], bool *ret_going,
+                           struct err *err) MUST_USE;
+
+/* Forgets a key that is going: its object is gone. */
+bool registry_import_drop(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                          struct err *err) MUST_USE;
+
+struct registry_nonce {
+    uint8_t nonce[IMPORT_NONCE_LEN];
+    uint8_t import_key[KEY_ID_LEN];
+    char principal[IMPORT_PRINCIPAL_MAX + 1]; /* who began the import */
+};
+
+/* An import is begun; nonces older than `good_s` seconds are forgotten. ERR_BUSY with the time
+ * when there are too many. */
+bool registry_nonce_add(struct registry *r, const struct registry_nonce *nonce, uint32_t good_s,
+                        struct err *err) MUST_USE;
+
+/* Uses a nonce up: found or not, it is good no more. ERR_NOT_FOUND for one that is not known, was
+ * used, is older than `good_s` seconds, or is another principal's. */
+bool registry_nonce_take(struct registry *r, const uint8_t nonce[IMPORT_NONCE_LEN],
+                         const char *principal, uint32_t good_s, struct registry_nonce *ret,
+                         struct err *err) MUST_USE;
+
+/* Forgets nonces that are older than `good_s` seconds. */
+bool registry_nonce_expire(struct registry *r, uint32_t good_s, struct err *err) MUST_USE;
+
+/* Counts a failed import of the principal. It may fail `burst` times in a row, and then once in
+ * `each_ms`. */
+bool registry_failure_add(struct registry *r, const char *principal, uint32_t each_ms,
+                          struct err *err) MUST_USE;
+
+/* *ret_ms: how long the principal must wait before it may try again; 0: not at all. */
+bool registry_failure_wait(struct registry *r, const char *principal, uint32_t burst,
+                           uint32_t each_ms, uint32_t *ret_ms, struct err *err) MUST_USE;
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "keyd/policy/tbs.h"
 #include "keyd/signer/keys.h"
+#include "keyd/signer/stats.h"
 #include "keyd/token/sign.h"
 #include "proto/base/clock.h"
 
@@ -103,7 +104,8 @@ bool sign_answer(struct signer *s, struct msg *m, struct err *err)
         *err = why;
         return false;
     }
-    uint32_t took = (uint32_t)(clock_us() - start);
+    uint64_t now = clock_us();
+    uint32_t took = (uint32_t)(now - start);
     chan_put(&s->gate, ok ? MSG_SIGNED : MSG_UNSIGNED);
     put_u64(&s->gate, r.call);
     put_u32(&s->gate, took);
@@ -112,6 +114,6 @@ bool sign_answer(struct signer *s, struct msg *m, struct err *err)
     else
         put_err(&s->gate, &why);
     chan_end(&s->gate);
-    *(ok ? &s->made : &s->failed) += 1;
+    signer_stats_count(s, ok ? scheme_by_code(r.scheme) : NULL, now, took);
     return true;
 }

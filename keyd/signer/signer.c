@@ -13,6 +13,7 @@
 #include "keyd/signer/keys.h"
 #include "keyd/signer/sign.h"
 #include "keyd/signer/start.h"
+#include "keyd/signer/stats.h"
 #include "proto/base/clock.h"
 
 #define ANSWERS_AT_ONCE 4 /* facts: loop.md: so many answers to one wake-up of the gate */
@@ -133,18 +134,12 @@ static bool take_peer(struct signer *s, struct msg *m, struct err *err)
     return chan_open(c, fd, PROC_SIGNER, proc, index, generation, err);
 }
 
-static void put_stats(struct signer *s, struct msg *m)
+static void on_status_ask(struct signer *s, struct msg *m)
 {
     uint64_t ask = rd_u64(&m->body);
 
     msg_end(m, s->parent);
-    chan_put(s->parent, MSG_STATS);
-    put_u64(s->parent, ask);
-    put_u8(s->parent, PROC_SIGNER);
-    put_u32(s->parent, s->index);
-    put_u64(s->parent, s->made);
-    put_u64(s->parent, s->failed);
-    chan_end(s->parent);
+    signer_stats_put(s, ask);
 }
 
 static enum outcome take_parent_msg(struct signer *s, struct msg *m, struct err *err)
@@ -155,7 +150,7 @@ static enum outcome take_parent_msg(struct signer *s, struct msg *m, struct err 
     case MSG_PEER:
         return take_peer(s, m, err) ? GO_ON : FAILED;
     case MSG_STATUS_ASK:
-        put_stats(s, m);
+        on_status_ask(s, m);
         return GO_ON;
     case MSG_DRAIN:
         msg_end(m, s->parent);
@@ -300,7 +295,8 @@ static void tell_failure(struct signer *s, const struct err *err)
 
 int signer_main(struct chan *parent)
 {
-    struct signer s = {.parent = parent, .gate = {.fd = -1}, .custodian = {.fd = -1}};
+    struct signer s = {
+        .parent = parent, .gate = {.fd = -1}, .custodian = {.fd = -1}, .started = clock_us()};
     struct err err = {0};
     enum outcome outcome = begin(&s, &err);
 

@@ -7,7 +7,9 @@
 
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
+#include "keyd/process/tally.h"
 #include "keyd/token/token.h"
+#include "proto/scheme.h"
 
 struct signer {
     struct chan *parent;
@@ -16,8 +18,10 @@ struct signer {
     struct token *token;
     struct table table; /* each entry's `user` is a struct held (keys.h) */
     uint64_t
-        look_up_at; /* moment of clock_us at which keys without a handle are looked for; 0: no */
+        look_up_at;   /* moment of clock_us at which keys without a handle are looked for; 0: no */
+    uint64_t started; /* moment of clock_us from which the figures count */
     uint64_t made, failed;
+    struct tally tallies[SCHEME_COUNT]; /* of what was made; by scheme_index */
 };
 
 #endif

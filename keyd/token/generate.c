@@ -11,8 +11,7 @@
 
 static const uint8_t f4[] = {0x01, 0x00, 0x01}; /* RSA's public exponent, 65537 */
 
-static void private_template(struct attrs *a, const struct generate *what,
-                             const struct type_row *row)
+void private_template(struct attrs *a, const struct generate *what, const struct type_row *row)
 {
     const CK_MECHANISM_TYPE *allowed = what->allowed ? what->allowed : row->allowed;
     size_t count = what->allowed ? what->allowed_count : row->allowed_count;
@@ -21,10 +20,10 @@ static void private_template(struct attrs *a, const struct generate *what,
     attrs_bool(a, CKA_PRIVATE, true);
     attrs_bool(a, CKA_SENSITIVE, true);
     attrs_bool(a, CKA_EXTRACTABLE, false);
-    attrs_bool(a, CKA_SIGN, true);
+    attrs_bool(a, CKA_SIGN, !what->unwraps);
     attrs_bool(a, CKA_SIGN_RECOVER, false);
     attrs_bool(a, CKA_DECRYPT, false);
-    attrs_bool(a, CKA_UNWRAP, false);
+    attrs_bool(a, CKA_UNWRAP, what->unwraps);
     attrs_bool(a, CKA_DERIVE, false);
     attrs_bytes(a, CKA_ALLOWED_MECHANISMS, allowed, count * sizeof(*allowed));
     attrs_bytes(a, CKA_ID, what->cka_id, what->cka_id_len);
@@ -38,7 +37,7 @@ static void public_template(struct attrs *a, const struct generate *what,
 {
     attrs_bool(a, CKA_TOKEN, false);
     attrs_bool(a, CKA_PRIVATE, false);
-    attrs_bool(a, CKA_VERIFY, true);
+    attrs_bool(a, what->unwraps ? CKA_WRAP : CKA_VERIFY, true);
     attrs_bytes(a, CKA_ID, what->cka_id, what->cka_id_len);
     if (row->key_type == CKK_RSA) {
         attrs_ulong(a, CKA_MODULUS_BITS, key_type_info(what->type)->bits);
@@ -97,14 +96,30 @@ static bool refuse_type(const struct token *t, enum key_type type, struct err *e
     return false;
 }
 
-/* The private object carries its public key too, where the token takes it (CKA_PUBLIC_KEY_INFO,
- * PKCS#11 v2.40 4.9): for auditors; keyd itself does not rely on it. */
-static void offer_spki(struct token *t, token_handle private_key, const uint8_t *spki, size_t len)
+void offer_spki(struct token *t, token_handle private_key, const uint8_t *spki, size_t len)
 {
     struct attrs a = {0};
 
     attrs_bytes(&a, CKA_PUBLIC_KEY_INFO, spki, len);
     (void)t->p11->C_SetAttributeValue(t->session, private_key, a.list, a.count);
+}
+
+bool generate_key(struct token *t, const struct generate *what, token_handle *ret, uint8_t *spki,
+                  size_t *spki_len, struct err *err)
+{
+    token_handle public_key, private_key;
+
+    TRY(generate_pair(t, what, &public_key, &private_key, err));
+    bool ok = spki_read(t, public_key, what->type, spki, spki_len, NULL, err);
+    (void)t->p11->C_DestroyObject(t->session, public_key); /* else it ends with the session */
+    if (!ok) {
+        (void)t->p11->C_DestroyObject(t->session, private_key);
+        return false;
+    }
+    if (what->persistent)
+        offer_spki(t, private_key, spki, *spki_len);
+    *ret = private_key;
+    return true;
 }
 
 bool token_generate(struct token *t, enum key_type type, const uint8_t *cka_id, size_t cka_id_len,
@@ -116,19 +131,8 @@ bool token_generate(struct token *t, enum key_type type, const uint8_t *cka_id, 
                                   .cka_id_len = cka_id_len,
                                   .label = label,
                                   .persistent = persistent};
-    token_handle public_key, private_key;
 
     if (!token_can_generate(t, type))
         return refuse_type(t, type, err);
-    TRY(generate_pair(t, &what, &public_key, &private_key, err));
-    bool ok = spki_read(t, public_key, type, spki, spki_len, NULL, err);
-    (void)t->p11->C_DestroyObject(t->session, public_key); /* else it ends with the session */
-    if (!ok) {
-        (void)t->p11->C_DestroyObject(t->session, private_key);
-        return false;
-    }
-    if (persistent)
-        offer_spki(t, private_key, spki, *spki_len);
-    *ret = private_key;
-    return true;
+    return generate_key(t, &what, ret, spki, spki_len, err);
 }

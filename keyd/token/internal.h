@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 #include <p11-kit/pkcs11.h>
 
+#include "keyd/token/attrs.h"
 #include "keyd/token/keys.h"
 #include "keyd/token/module.h"
 #include "keyd/token/token.h"
@@ -64,6 +65,9 @@ const struct type_row *type_row(enum key_type type);
 bool spki_read(struct token *t, token_handle public_key, enum key_type type, uint8_t *spki,
                size_t *spki_len, bool *ret_point_raw, struct err *err) MUST_USE;
 
+/* Writes the SubjectPublicKeyInfo of a key to spki (SPKI_MAX_LEN bytes). */
+bool spki_encode(const EVP_PKEY *key, uint8_t *spki, size_t *spki_len, struct err *err) MUST_USE;
+
 /* The public key in a DER SubjectPublicKeyInfo; freed with EVP_PKEY_free. ERR_BAD_REQUEST when
  * it is none, or has bytes after it. */
 bool spki_decode(const uint8_t *spki, size_t spki_len, EVP_PKEY **ret, struct err *err) MUST_USE;
@@ -77,12 +81,41 @@ struct generate {
     const char *label;
     bool persistent;
     bool unmodifiable;                /* CKA_MODIFIABLE false */
+    bool unwraps;                     /* an import key: CKA_UNWRAP and not CKA_SIGN */
     const CK_MECHANISM_TYPE *allowed; /* NULL: those of the type */
     size_t allowed_count;
 };
 
+/* Appends what every private key of keyd is made with, also one that is unwrapped. What `what` and
+ * `row` point to must outlive the template. */
+void private_template(struct attrs *a, const struct generate *what, const struct type_row *row);
+
+/* Tells the token the public key of a private token object, where it takes it
+ * (CKA_PUBLIC_KEY_INFO, PKCS#11 v2.40 4.9): for auditors; keyd itself does not rely on it. */
+void offer_spki(struct token *t, token_handle private_key, const uint8_t *spki, size_t len);
+
 /* C_GenerateKeyPair with the template of keyd. The caller destroys both. */
 bool generate_pair(struct token *t, const struct generate *what, token_handle *ret_public,
                    token_handle *ret_private, struct err *err) MUST_USE;
+
+/* As token_generate, without asking whether the token can. */
+bool generate_key(struct token *t, const struct generate *what, token_handle *ret, uint8_t *spki,
+                  size_t *spki_len, struct err *err) MUST_USE;
+
+/* ---- judging with its parts visible (keys.c) */
+
+struct judge {
+    CK_KEY_TYPE key_type;
+    bool unwraps; /* an import key: CKA_UNWRAP and not CKA_SIGN */
+    const CK_MECHANISM_TYPE *allowed;
+    size_t allowed_count;
+};
+
+/* As token_key_judge, against these. */
+bool judge_key(struct token *t, token_handle key, const struct judge *as, struct err *err) MUST_USE;
+
+/* Whether the token has a mechanism for keys of that many bits (C_GetMechanismInfo). (token.c) */
+bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,
+                    unsigned bits);
 
 #endif

@@ -60,38 +60,38 @@ bool token_find_private(struct token *t, const uint8_t *cka_id, size_t cka_id_le
 
 /* ---- judging */
 
-static const struct {
-    CK_ATTRIBUTE_TYPE type;
-    bool must_be;
-} must_be[] = {
-    {CKA_TOKEN, true},   {CKA_PRIVATE, true},  {CKA_SENSITIVE, true},
-    {CKA_SIGN, true},    {CKA_DECRYPT, false}, {CKA_EXTRACTABLE, false},
-    {CKA_UNWRAP, false}, {CKA_DERIVE, false},  {CKA_SIGN_RECOVER, false},
-};
-
-static bool judge_flags(struct token *t, token_handle key, struct err *err)
+static bool judge_flags(struct token *t, token_handle key, bool unwraps, struct err *err)
 {
-    for (size_t i = 0; i < COUNT(must_be); i++) {
+    const struct {
+        CK_ATTRIBUTE_TYPE type;
+        bool must_be;
+    } flags[] = {
+        {CKA_TOKEN, true},     {CKA_PRIVATE, true},  {CKA_SENSITIVE, true},
+        {CKA_SIGN, !unwraps},  {CKA_DECRYPT, false}, {CKA_EXTRACTABLE, false},
+        {CKA_UNWRAP, unwraps}, {CKA_DERIVE, false},  {CKA_SIGN_RECOVER, false},
+    };
+
+    for (size_t i = 0; i < COUNT(flags); i++) {
         bool is;
 
-        TRY(attr_read_bool(t, key, must_be[i].type, &is, err));
-        if (is != must_be[i].must_be)
+        TRY(attr_read_bool(t, key, flags[i].type, &is, err));
+        if (is != flags[i].must_be)
             return err_set(err, ERR_TOKEN, "%s of the private key is %s",
-                           names_find(NAMES_ATTRIBUTE, must_be[i].type), is ? "true" : "false");
+                           names_find(NAMES_ATTRIBUTE, flags[i].type), is ? "true" : "false");
     }
     return true;
 }
 
-static bool is_allowed(const struct type_row *row, CK_MECHANISM_TYPE mechanism)
+static bool is_allowed(const struct judge *as, CK_MECHANISM_TYPE mechanism)
 {
-    for (size_t i = 0; i < row->allowed_count; i++) {
-        if (row->allowed[i] == mechanism)
+    for (size_t i = 0; i < as->allowed_count; i++) {
+        if (as->allowed[i] == mechanism)
             return true;
     }
     return false;
 }
 
-static bool judge_mechanisms(struct token *t, token_handle key, const struct type_row *row,
+static bool judge_mechanisms(struct token *t, token_handle key, const struct judge *as,
                              struct err *err)
 {
     CK_MECHANISM_TYPE list[32];
@@ -101,20 +101,19 @@ static bool judge_mechanisms(struct token *t, token_handle key, const struct typ
     TRY(attr_read(t, key, CKA_ALLOWED_MECHANISMS, list, sizeof(list), &bytes, err));
     count = bytes / sizeof(list[0]);
     for (size_t i = 0; i < count; i++) {
-        if (!is_allowed(row, list[i]))
+        if (!is_allowed(as, list[i]))
             return err_set(err, ERR_TOKEN,
                            "CKA_ALLOWED_MECHANISMS of the private key has %s too much",
                            names_text(NAMES_MECHANISM, list[i], name));
     }
-    if (count != row->allowed_count)
+    if (count != as->allowed_count)
         return err_set(err, ERR_TOKEN,
                        "CKA_ALLOWED_MECHANISMS of the private key has %zu mechanisms, not %zu",
-                       count, row->allowed_count);
+                       count, as->allowed_count);
     return true;
 }
 
-static bool judge_type(struct token *t, token_handle key, const struct type_row *row,
-                       struct err *err)
+static bool judge_type(struct token *t, token_handle key, CK_KEY_TYPE wanted, struct err *err)
 {
     CK_ULONG cls, type;
     char name[NAMES_TEXT_MAX];
@@ -124,10 +123,17 @@ static bool judge_type(struct token *t, token_handle key, const struct type_row 
         return err_set(err, ERR_TOKEN, "CKA_CLASS of the object is %s",
                        names_text(NAMES_CLASS, cls, name));
     TRY(attr_read_ulong(t, key, CKA_KEY_TYPE, &type, err));
-    if (type != row->key_type)
+    if (type != wanted)
         return err_set(err, ERR_TOKEN, "CKA_KEY_TYPE of the private key is %s",
                        names_text(NAMES_KEY_TYPE, type, name));
     return true;
+}
+
+bool judge_key(struct token *t, token_handle key, const struct judge *as, struct err *err)
+{
+    TRY(judge_type(t, key, as->key_type, err));
+    TRY(judge_flags(t, key, as->unwraps, err));
+    return judge_mechanisms(t, key, as, err);
 }
 
 bool token_key_judge(struct token *t, token_handle key, enum key_type type, struct err *err)
@@ -136,9 +142,9 @@ bool token_key_judge(struct token *t, token_handle key, enum key_type type, stru
 
     if (!row)
         return err_set(err, ERR_INTERNAL, "no key type %d", (int)type);
-    TRY(judge_type(t, key, row, err));
-    TRY(judge_flags(t, key, err));
-    return judge_mechanisms(t, key, row, err);
+    const struct judge as = {
+        .key_type = row->key_type, .allowed = row->allowed, .allowed_count = row->allowed_count};
+    return judge_key(t, key, &as, err);
 }
 
 /* ---- copies, ends */

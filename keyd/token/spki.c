@@ -134,7 +134,7 @@ static bool read_point(struct token *t, token_handle object, const struct key_ty
 
 /* ---- both */
 
-static bool encode(const EVP_PKEY *key, uint8_t *spki, size_t *spki_len, struct err *err)
+bool spki_encode(const EVP_PKEY *key, uint8_t *spki, size_t *spki_len, struct err *err)
 {
     OSSL_ENCODER_CTX *ctx =
         OSSL_ENCODER_CTX_new_for_pkey(key, EVP_PKEY_PUBLIC_KEY, "DER", ENCODING, NULL);
@@ -162,7 +162,7 @@ bool spki_read(struct token *t, token_handle public_key, enum key_type type, uin
         TRY(read_point(t, public_key, info, &key, &raw, err));
     if (!key || (info->kind != KEY_KIND_ED25519 && EVP_PKEY_get_bits(key) != info->bits))
         return err_set(err, ERR_TOKEN, "the token gave no public key of type %s", info->name);
-    TRY(encode(key, spki, spki_len, err));
+    TRY(spki_encode(key, spki, spki_len, err));
     if (ret_point_raw)
         *ret_point_raw = raw;
     return true;

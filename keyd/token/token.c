@@ -111,8 +111,8 @@ static void fill_info(struct token_info *info, const struct search *s, const cha
     info->max_sessions = known ? from->ulMaxSessionCount : 0;
 }
 
-static bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,
-                           unsigned bits)
+bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,
+                    unsigned bits)
 {
     CK_MECHANISM_INFO info;
 

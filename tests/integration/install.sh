@@ -85,6 +85,15 @@ case_hardened() {
     done
 }
 
+# Rooms are static libraries: of two functions with one name the linker takes one, without a word.
+case_no_name_twice() {
+    local twice
+    twice=$(find "$BUILD/proto" "$BUILD/keyd" -name '*.a' -exec nm -g --defined-only {} + |
+        awk 'NF == 3 { print $3 }' | sort | uniq -d)
+    [ "$(find "$BUILD/keyd" -name '*.a' | wc -l)" -gt 5 ] || fail "no libraries found"
+    equal "" "$twice" "defined in two rooms"
+}
+
 # keyd itself links what its house allows, and no more.
 case_libraries_of_keyd() {
     local needed

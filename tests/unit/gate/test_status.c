@@ -71,17 +71,19 @@ static void put_process(const char *name, uint32_t pid, uint64_t uptime_ms, uint
     put_str(&r.parent, last_exit);
 }
 
-/* The parent, two signers and a custodian; `expected` figures are to follow. */
+/* The parent, two signers, a custodian and a gate; `expected` figures are to follow. */
 static void say_processes(uint64_t ask, uint32_t expected)
 {
     chan_put(&r.parent, MSG_PROCESSES);
     put_u64(&r.parent, ask);
     put_u32(&r.parent, expected);
-    put_u32(&r.parent, 4);
+    put_u32(&r.parent, 5);
     put_process("parent", 10, 5000, 0, "");
     put_process("signer 0", 11, 4000, 0, "");
     put_process("signer 1", 0, 0, 3, "killed by signal 9");
     put_process("custodian", 13, 3000, 1, "exit status 1");
+    put_process("signing gate", 14, 2000, 0, "");
+    put_u32(&r.parent, 0); /* exits */
     say();
 }
 
@@ -98,6 +100,7 @@ static void say_signer(uint64_t ask, uint32_t index, uint64_t made)
     put_stats(ask, PROC_SIGNER, index);
     put_u64(&r.parent, made);
     put_u64(&r.parent, 5);
+    put_u32(&r.parent, 0); /* schemes */
     say();
 }
 
@@ -154,7 +157,7 @@ static void check_custodian(const Keyd__V1__StatusReply *s)
 static void check_processes(const Keyd__V1__StatusReply *s)
 {
     assert_int_equal(s->uptime_ms, 5000);
-    assert_int_equal(s->n_processes, 4);
+    assert_int_equal(s->n_processes, 5);
     assert_string_equal(s->processes[0]->name, "parent");
     assert_int_equal(s->processes[1]->pid, 11);
     assert_string_equal(s->processes[2]->state, "starting");
@@ -297,7 +300,7 @@ static void nonsense_is_left_out(void **state)
     assert_int_equal(s->processes[1]->signatures, 0);
     assert_int_equal(s->queue->waiting, 8);
     assert_int_equal(s->queue->busy_total, 0);
-    assert_int_equal(rig_logged(&r, "cannot be read"), 5);
+    assert_int_equal(rig_logged(&r, "make no sense"), 6);
 }
 
 static void nonsense_of_the_parent_ends_the_gate(void **state)

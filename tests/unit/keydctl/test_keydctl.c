@@ -116,6 +116,11 @@ static void test_commands(void **state)
          0,
          {"keyd 0.1.0, up 1d 02:03:04\n", "signer 1  4711 ready", "keys missing: 1\n",
           "note: the token keeps no"}},
+        {"status",
+         0,
+         {"signer 2  4712 no answer", "       4711     47\n",
+          "ecdsa_secp256r1_sha256     123456     154.3      77.2     44     58   1216\n",
+          "2023-11-14T22:13:20Z custodian killed by SIGKILL\n"}},
     };
     struct server *s = start(NULL);
 
@@ -141,6 +146,8 @@ static void test_json(void **state)
         {"csr acme/www --subject CN=x --json", "pem", JSON_STRING},
         {"token-objects --json", "objects", JSON_ARRAY},
         {"status --json", "queue", JSON_OBJECT},
+        {"status --json", "schemes", JSON_ARRAY},
+        {"status --json", "exits", JSON_ARRAY},
     };
     struct server *s = start(NULL);
 

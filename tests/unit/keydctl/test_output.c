@@ -128,12 +128,45 @@ static void test_json(void **state)
     free(text);
 }
 
+static void test_rates(void **state)
+{
+    static const struct {
+        double rate;
+        const char *text, *json;
+    } rows[] = {
+        {0, "0.0", "[0.0]"},
+        {0.05, "0.1", "[0.05]"},
+        {36.666, "36.7", "[36.666]"}, /* and not 36.665999999999997 */
+        {123456.789, "123456.8", "[123456.789]"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char buf[CELL_MAX], *text = NULL;
+        size_t size = 0;
+        json_t *v = json_pack("[f]", rows[i].rate);
+        FILE *f = open_memstream(&text, &size);
+
+        text_rate(json_array_get(v, 0), buf);
+        assert_string_equal(buf, rows[i].text);
+        assert_true(out_json(f, v));
+        fclose(f);
+        text[strcspn(text, "]") + 1] = 0;
+        for (char *at = text; *at; at++) /* without the indentation */
+            while (*at == ' ' || *at == '\n')
+                memmove(at, at + 1, strlen(at));
+        assert_string_equal(text, rows[i].json);
+        free(text);
+        json_decref(v);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),  cmocka_unit_test(test_fields),
         cmocka_unit_test(test_values), cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_rates),  cmocka_unit_test(test_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

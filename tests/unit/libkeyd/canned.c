@@ -267,7 +267,45 @@ static Keyd__V1__Process *process_of(struct arena *a, const char *name, uint32_t
     p->restarts = last_exit[0] ? 1 : 0;
     p->last_exit = (char *)last_exit;
     p->signatures = pid;
+    p->failed = pid / 100;
+    p->silent = pid == 4712;
     return p;
+}
+
+static Keyd__V1__SchemeStatus *scheme_of(struct arena *a, uint32_t scheme, const char *name,
+                                         uint64_t total)
+{
+    Keyd__V1__SchemeStatus *s = room(a, sizeof(*s));
+
+    keyd__v1__scheme_status__init(s);
+    s->scheme = scheme;
+    s->name = (char *)name;
+    s->total = total;
+    s->per_second_10s = (double)total / 800; /* 123456: 154.32 */
+    s->per_second_60s = (double)total / 1600;
+    s->p50_us = 44;
+    s->p90_us = 58;
+    s->p99_us = 1216;
+    return s;
+}
+
+static void fill_schemes(struct arena *a, Keyd__V1__StatusReply *r)
+{
+    r->schemes = room(a, 2 * sizeof(*r->schemes));
+    r->schemes[r->n_schemes++] = scheme_of(a, 0x0403, "ecdsa_secp256r1_sha256", 123456);
+    r->schemes[r->n_schemes++] = scheme_of(a, 0x0804, "rsa_pss_rsae_sha256", 3);
+}
+
+static void fill_exits(struct arena *a, Keyd__V1__StatusReply *r)
+{
+    Keyd__V1__Exit *e = room(a, sizeof(*e));
+
+    keyd__v1__exit__init(e);
+    e->process = (char *)"custodian";
+    e->at = CREATED;
+    e->why = (char *)"killed by SIGKILL";
+    r->exits = room(a, sizeof(*r->exits));
+    r->exits[r->n_exits++] = e;
 }
 
 static void fill_token(struct arena *a, Keyd__V1__StatusReply *r)
@@ -299,8 +337,9 @@ static bool status(const struct canned_how *how, struct arena *a, envelope *e)
         return true;
     r->version = (char *)"0.1.0";
     r->uptime_ms = 93784000;
-    r->processes = room(a, 2 * sizeof(*r->processes));
+    r->processes = room(a, 3 * sizeof(*r->processes));
     r->processes[r->n_processes++] = process_of(a, "signer 1", 4711, "ready", "");
+    r->processes[r->n_processes++] = process_of(a, "signer 2", 4712, "ready", "");
     r->processes[r->n_processes++] =
         process_of(a, "custodian", 0, "waiting to start", "killed by SIGKILL");
     fill_token(a, r);
@@ -312,6 +351,8 @@ static bool status(const struct canned_how *how, struct arena *a, envelope *e)
     r->tenants = TENANTS;
     r->keys = KEYS;
     r->keys_missing = 1;
+    fill_schemes(a, r);
+    fill_exits(a, r);
     return true;
 }
 

@@ -115,6 +115,34 @@ static void bad_files_are_told_what_is_wrong(void **state)
     }
 }
 
+/* What the library would read as a second line, or as more of the line before, is not. */
+static void lines_are_what_they_look_like(void **state)
+{
+    char text[400];
+    struct config c;
+    struct err err;
+
+    (void)state;
+    for (int n = 188; n < 194; n++) { /* 191 and "#user = " are 199 bytes */
+        snprintf(text, sizeof(text), "[keyd]\n#user = %0*d\nsigners = 3\n", n, 1);
+        if (read_text(text, &c, &err) != (n < 191))
+            fail_msg("%d bytes", n + 8);
+        if (n < 191)
+            continue;
+        assert_contains(err.text, "line 2 is longer than 198 bytes");
+        assert_int_equal(err.code, ERR_TOO_LARGE);
+    }
+    snprintf(text, sizeof(text), "[keyd]\n#%0197d signers = 4\n", 1);
+    assert_false(read_text(text, &c, &err));
+    assert_true(read_text("[keyd]\nuser = me\n  signers = 3\n\t# a comment\n", &c, &err));
+    assert_string_equal(c.user, "me");
+    assert_int_equal(c.signers, 3);
+    assert_false(read_text("[keyd]\nuser = me\n  and more\n", &c, &err));
+    assert_contains(err.text, "line 3");
+    assert_true(read_text("[keyd]\nuser = me ; a comment\n", &c, &err));
+    assert_string_equal(c.user, "me");
+}
+
 static void a_missing_file_is_named(void **state)
 {
     struct config c;
@@ -173,6 +201,21 @@ static void the_printed_settings_are_the_defaults(void **state)
     free(bare);
 }
 
+static void the_printed_settings_say_their_limits(void **state)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    config_print(out);
+    fclose(out);
+    assert_contains(text, "for each processor.\n# From 0 to 64.\n#signers = 0\n");
+    assert_contains(text, "# From 1 to 1000000.\n# SIGHUP takes a change over.\n#queue = 4096\n");
+    assert_contains(text, "Mode 0700.\n#state-dir = /var/lib/keyd\n"); /* no number */
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,9 +223,11 @@ int main(void)
         cmocka_unit_test(one_setting_moves_everything),
         cmocka_unit_test(every_setting_is_read),
         cmocka_unit_test(bad_files_are_told_what_is_wrong),
+        cmocka_unit_test(lines_are_what_they_look_like),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(only_limits_can_be_reloaded),
         cmocka_unit_test(the_printed_settings_are_the_defaults),
+        cmocka_unit_test(the_printed_settings_say_their_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

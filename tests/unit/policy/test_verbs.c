@@ -23,11 +23,11 @@ static size_t print_policy(char *buf, size_t size)
     struct err err;
 
     assert_non_null(f);
-    fprintf(f, "%-15s %-9s %-9s %-11s %-10s %s\n", "verb", "operator", "frontend", "scope",
+    fprintf(f, "%-17s %-9s %-9s %-11s %-10s %s\n", "verb", "operator", "frontend", "scope",
             "keyd.sock", "control.sock");
     for (size_t i = 0; verb_at(i); i++) {
         const struct verb *v = verb_at(i);
-        fprintf(f, "%-15s ", v->name);
+        fprintf(f, "%-17s ", v->name);
         for (size_t r = 0; r < ROLES; r++)
             fprintf(f, "%-9s ", verb_allowed(v, all_roles[r], &err) ? "yes" : "no");
         fprintf(f, "%-11s %-10s %s\n", verb_scope_name(v->scope), verb_server_name(v->on_signing),

@@ -45,7 +45,9 @@ static void only_these_schemes_exist(void **state)
             known++;
         }
     }
-    assert_int_equal(known, 10);
+    assert_int_equal(known, SCHEME_COUNT);
+    for (size_t i = 0; i < SCHEME_COUNT; i++)
+        assert_int_equal(scheme_index(scheme_at(i)), i);
     assert_non_null(scheme_at(known - 1));
     assert_null(scheme_at(known));
     assert_null(scheme_by_code(0x0201)); /* rsa_pkcs1_sha1 */

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "keyd/process/tally.h"
 #include "keyd/token/sign.h"
+#include "proto/base/clock.h"
 #include "tests/unit/signer/rig.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -388,27 +390,61 @@ static void test_peers_are_replaced(void **state)
     rig_down(&r);
 }
 
+/* Asks for figures; what stands before those of the schemes is as wanted. */
+static struct msg expect_stats(struct rig *r, uint64_t made, uint64_t failed, uint32_t schemes)
+{
+    chan_put(&r->parent, MSG_STATUS_ASK);
+    put_u64(&r->parent, 4711);
+    chan_end(&r->parent);
+    struct msg m = rig_expect(&r->parent, MSG_STATS);
+    assert_int_equal(rd_u64(&m.body), 4711);
+    assert_int_equal(rd_u8(&m.body), PROC_SIGNER);
+    assert_int_equal(rd_u32(&m.body), 7);
+    assert_int_equal(rd_u64(&m.body), made);
+    assert_int_equal(rd_u64(&m.body), failed);
+    assert_int_equal(rd_u32(&m.body), schemes);
+    return m;
+}
+
+/* The next scheme's figures: its signatures, all just now, none longer than the test took. */
+static void expect_tally(struct msg *m, uint32_t code, uint64_t total, uint64_t test_us)
+{
+    struct tally_sum sum = {0};
+
+    assert_int_equal(rd_u32(&m->body), code);
+    tally_get(m, &sum);
+    assert_false(m->body.failed);
+    assert_int_equal(sum.took.total, total);
+    assert_in_range(histogram_percentile(&sum.took, 1000), 1, test_us + test_us / 16 + 1);
+    assert_in_range(histogram_percentile(&sum.took, 500), 1, test_us + test_us / 16 + 1);
+    /* all within the windows, if the machine did not stand still for ten seconds */
+    assert_in_range(sum.rate_60s, total * 1000 / 60, total * 1000);
+    if (test_us < 8000000)
+        assert_in_range(sum.rate_10s, total * 1000 / 10, total * 1000);
+}
+
 static void test_stats(void **state)
 {
+    uint64_t began = clock_us();
     struct rig r = rig_up(URI, &table);
     const struct tbs t = tls13("server");
 
     (void)state;
+    struct msg m = expect_stats(&r, 0, 0, 0);
+    msg_end(&m, &r.parent);
     for (uint64_t call = 0; call < 3; call++) {
         put_sign(&r, call, keys[P256].id, 0x0403, &t);
         expect_signed(&r, call, &keys[P256], 0x0403, &t);
     }
-    put_sign(&r, 9, keys[P256].id, 0x9999, &t);
+    put_sign(&r, 3, keys[ED].id, 0x0807, &t);
+    expect_signed(&r, 3, &keys[ED], 0x0807, &t);
+    put_sign(&r, 9, keys[P256].id, 0x9999, &t); /* refusals are counted, but not timed */
     (void)expect_unsigned(&r, 9);
-    chan_put(&r.parent, MSG_STATUS_ASK);
-    put_u64(&r.parent, 4711);
-    chan_end(&r.parent);
-    struct msg m = rig_expect(&r.parent, MSG_STATS);
-    assert_int_equal(rd_u64(&m.body), 4711);
-    assert_int_equal(rd_u8(&m.body), PROC_SIGNER);
-    assert_int_equal(rd_u32(&m.body), 7);
-    assert_int_equal(rd_u64(&m.body), 3);
-    assert_int_equal(rd_u64(&m.body), 1);
+    put_sign(&r, 10, keys[P256].id, 0x0804, &t);
+    (void)expect_unsigned(&r, 10);
+    m = expect_stats(&r, 4, 2, 2);
+    expect_tally(&m, 0x0403, 3, clock_us() - began);
+    expect_tally(&m, 0x0807, 1, clock_us() - began);
     msg_end(&m, &r.parent);
     rig_down(&r);
 }

@@ -51,6 +51,8 @@ static CK_RV odd_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECH
 {
     if (odd.few_mechanisms && type != CKM_ECDSA && type != CKM_EC_KEY_PAIR_GEN)
         return CKR_MECHANISM_INVALID;
+    if (odd.one_step && type == CKM_RSA_AES_KEY_WRAP)
+        return real->C_GetMechanismInfo(slot, CKM_RSA_PKCS_OAEP, info);
     return real->C_GetMechanismInfo(slot, type, info);
 }
 
@@ -162,6 +164,86 @@ static CK_RV odd_wrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE wit
     return odd.wraps ? CKR_OK : real->C_WrapKey(s, m, with, key, out, len);
 }
 
+/* ---- unwrapping */
+
+struct rsa_aes_params {
+    CK_ULONG aes_bits;
+    CK_RSA_PKCS_OAEP_PARAMS *oaep;
+};
+
+/* CKM_RSA_AES_KEY_WRAP under a key of 2048 or 3072 bits, in two steps. */
+static CK_RV in_two_steps(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with,
+                          CK_BYTE *blob, CK_ULONG len, CK_ATTRIBUTE *list, CK_ULONG n,
+                          CK_OBJECT_HANDLE *key)
+{
+    struct rsa_aes_params *params = m->pParameter;
+    CK_MECHANISM oaep = {CKM_RSA_PKCS_OAEP, params->oaep, sizeof(*params->oaep)};
+    CK_MECHANISM kwp = {CKM_AES_KEY_WRAP_PAD, NULL, 0};
+    CK_OBJECT_CLASS cls = CKO_SECRET_KEY;
+    CK_KEY_TYPE aes = CKK_AES;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_ATTRIBUTE kek_list[] = {{CKA_CLASS, &cls, sizeof(cls)},
+                               {CKA_KEY_TYPE, &aes, sizeof(aes)},
+                               {CKA_TOKEN, &no, sizeof(no)},
+                               {CKA_UNWRAP, &yes, sizeof(yes)}};
+    CK_BYTE modulus[512];
+    CK_ATTRIBUTE a = {CKA_MODULUS, modulus, sizeof(modulus)};
+    CK_OBJECT_HANDLE kek;
+
+    CK_RV rv = real->C_GetAttributeValue(s, with, &a, 1);
+    if (rv != CKR_OK || len <= a.ulValueLen || params->aes_bits != 256)
+        return CKR_WRAPPED_KEY_LEN_RANGE;
+    rv = real->C_UnwrapKey(s, &oaep, with, blob, a.ulValueLen, kek_list, 4, &kek);
+    if (rv != CKR_OK)
+        return rv;
+    rv = real->C_UnwrapKey(s, &kwp, kek, blob + a.ulValueLen, len - a.ulValueLen, list, n, key);
+    real->C_DestroyObject(s, kek);
+    return rv;
+}
+
+/* A new pair whose private half stands for what was unwrapped. */
+static CK_RV another_key(CK_SESSION_HANDLE s, CK_ATTRIBUTE *list, CK_ULONG n, CK_OBJECT_HANDLE *key)
+{
+    static CK_BYTE p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    CK_MECHANISM m = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
+    CK_ATTRIBUTE params = {CKA_EC_PARAMS, p256, sizeof(p256)};
+    CK_OBJECT_HANDLE pub;
+
+    CK_RV rv = real->C_GenerateKeyPair(s, &m, &params, 1, list, n, &pub, key);
+    if (rv == CKR_OK)
+        real->C_DestroyObject(s, pub);
+    return rv;
+}
+
+static bool is_private(const CK_ATTRIBUTE *list, CK_ULONG n)
+{
+    for (CK_ULONG i = 0; i < n; i++)
+        if (list[i].type == CKA_CLASS)
+            return *(CK_OBJECT_CLASS *)list[i].pValue == CKO_PRIVATE_KEY;
+    return false;
+}
+
+static CK_RV odd_unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with, CK_BYTE *blob,
+                        CK_ULONG len, CK_ATTRIBUTE *list, CK_ULONG n, CK_OBJECT_HANDLE *key)
+{
+    CK_RSA_PKCS_OAEP_PARAMS sha1 = {CKM_SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, NULL, 0};
+    CK_MECHANISM any = {CKM_RSA_PKCS_OAEP, &sha1, sizeof(sha1)};
+
+    if (odd.unwraps++ >= odd.fail_unwrap_after && odd.fail_unwrap)
+        return odd.fail_unwrap;
+    if (odd.one_step && m->mechanism == CKM_RSA_AES_KEY_WRAP)
+        return in_two_steps(s, m, with, blob, len, list, n, key);
+    if (odd.any_hash && m->mechanism == CKM_RSA_PKCS_OAEP)
+        m = &any;
+    if (odd.any_value && is_private(list, n))
+        return another_key(s, list, n, key);
+    for (CK_ULONG i = 0; odd.any_mechanism && i < n; i++) {
+        if (list[i].type == CKA_ALLOWED_MECHANISMS)
+            list[i] = list[0];
+    }
+    return real->C_UnwrapKey(s, m, with, blob, len, list, n, key);
+}
+
 EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 {
     void *lib = dlopen("/usr/lib/softhsm/libsofthsm2.so", RTLD_NOW | RTLD_LOCAL);
@@ -184,6 +266,7 @@ EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
     mine.C_SetAttributeValue = odd_set;
     mine.C_GetAttributeValue = odd_get;
     mine.C_WrapKey = odd_wrap;
+    mine.C_UnwrapKey = odd_unwrap;
     mine.C_GetFunctionList = C_GetFunctionList;
     *list = &mine;
     return CKR_OK;

@@ -26,8 +26,14 @@ struct odd {
     bool bad_signatures;      /* one bit of each signature is wrong */
     CK_BYTE signature[200];   /* with signature_len: what C_Sign gives instead */
     CK_ULONG signature_len;
-    bool no_names;       /* the OID of Ed25519 is not understood, its name is */
-    bool few_mechanisms; /* C_GetMechanismInfo knows CKM_ECDSA and its generation alone */
+    bool no_names;              /* the OID of Ed25519 is not understood, its name is */
+    bool few_mechanisms;        /* C_GetMechanismInfo knows CKM_ECDSA and its generation alone */
+    unsigned unwraps;           /* C_UnwrapKey so far */
+    CK_RV fail_unwrap;          /* CKR_OK: does not */
+    unsigned fail_unwrap_after; /* so many C_UnwrapKey still work */
+    bool one_step;  /* CKM_RSA_AES_KEY_WRAP is there, done in two steps behind the scenes */
+    bool any_hash;  /* OAEP takes every hash, and does SHA-1 */
+    bool any_value; /* what is unwrapped is not what came in, but another key of the type */
 };
 
 /* The module's one `struct odd`, for dlsym(3) on the module. */
