@@ -92,6 +92,13 @@ static void a_key_that_is_taken_away_is_refused(void **state)
     works(c, KEY_RSA); /* no other one is */
     change(KEY_EC, 101, KEY_ENABLED);
     works(c, KEY_EC);
+    change(KEY_EC, 102, KEY_DISABLED);
+    client_sign(c, 3, KEY_EC, 0, "m");
+    client_refused(c, 3, ERR_CONFLICT, "disabled");
+    change(KEY_EC, 103, KEY_DESTROYED);
+    client_sign(c, 4, KEY_EC, 0, "m");
+    client_refused(c, 4, ERR_NOT_FOUND, "destroyed");
+    assert_true(rig_quiet(&r, &r.signers[0]));
 }
 
 /* News that come late change nothing. */
