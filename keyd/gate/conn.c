@@ -21,11 +21,10 @@
 #define OUT_PAUSE     (256u << 10) /* a client that does not read its answers is not read */
 #define OUT_MAX       (16u << 20)
 #define KEEP          (64u << 10) /* an empty buffer over this is given back */
-#define HOARD         (2 * KEEP) /* what a connection that reads its answers does not hold for long */
+#define HOARD         (2 * KEEP)  /* no connection that reads its answers holds more for long */
+/* For a hello, for the rest of a frame, for last words to be read. (A test has less.) */
 #ifndef CONN_PATIENCE_MS
-#define CONN_PATIENCE_MS                                                                           \
-    10000 /* for a hello, for the rest of a frame, for last words to be read                       \
-           */
+#define CONN_PATIENCE_MS 10000
 #endif
 
 struct conn {

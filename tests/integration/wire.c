@@ -194,9 +194,7 @@ static size_t length(const char *arg)
 
 static envelope hello_of(const char *arg, Keyd__V1__Hello *hello)
 {
-    char client[] = "wire";
-    static char name[sizeof(client)];
-    memcpy(name, client, sizeof(client));
+    static char name[] = "wire";
     keyd__v1__hello__init(hello);
     hello->version_min = hello->version_max = PROTOCOL_VERSION;
     hello->client = name;

@@ -19,7 +19,7 @@
 #include "proto/frame.h"
 
 #define ENDS_MAX 4
-#define WAIT_MS  20000 /* far over what anything takes */
+#define WAIT_MS  90000 /* far over what anything takes */
 
 /* Our end of a channel between the custodian and a gate or signer. */
 struct end {

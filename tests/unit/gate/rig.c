@@ -21,6 +21,7 @@
 #define CHAN_FD 3
 #define WAIT_MS 20000
 #define SCHEME  0x0403
+#define FILES   512
 
 static void must(bool ok, const struct err *err)
 {
@@ -38,11 +39,16 @@ void rig_child(int argc, char **argv)
 
     if (argc != 3 || strncmp(argv[1], "--gate-", 7) != 0)
         return;
-    files.rlim_cur = files.rlim_max = (rlim_t)strtoul(argv[2], NULL, 10);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        _exit(2);
+    unsigned long most = strtoul(argv[2], NULL, 10);
+    if (most)
+        files.rlim_max = most;
+    files.rlim_cur = files.rlim_max < FILES ? files.rlim_max : FILES; /* as in a shell */
     signal(SIGPIPE, SIG_IGN);
     log_init(argv[1] + 2);
     enum proc self = argv[1][7] == 's' ? PROC_GATE_SIGNING : PROC_GATE_CONTROL;
-    if ((files.rlim_max && setrlimit(RLIMIT_NOFILE, &files) != 0) || !sandbox_basics(true, &err) ||
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || !sandbox_basics(true, &err) ||
         !chan_open(&parent, CHAN_FD, self, PROC_PARENT, 0, 0, &err))
         _exit(2);
     _exit(gate_main(&parent));
@@ -251,8 +257,7 @@ void rig_reload(struct rig *r, const struct limits *limits)
 {
     chan_put(&r->parent, MSG_RELOAD);
     put_limits(&r->parent, limits);
-    chan_end(&r->parent);
-    assert_true(chan_flush(&r->parent));
+    rig_send(&r->parent);
 }
 
 void rig_drain(struct rig *r)
@@ -332,6 +337,17 @@ void rig_until(struct rig *r, uint32_t waiting, uint32_t at_servers, uint32_t co
 
 /* ---- as its servers */
 
+void rig_send(struct chan *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+
+    chan_end(c);
+    do
+        assert_true(chan_flush(c));
+    while (chan_pending(c) && poll(&p, 1, WAIT_MS) == 1);
+    assert_int_equal(chan_pending(c), 0);
+}
+
 struct msg rig_expect(struct chan *c, enum msg_type type)
 {
     struct msg m;
@@ -402,8 +418,7 @@ void rig_signs(struct chan *signer, const struct rig_ask *ask, uint32_t us)
     put_u64(signer, ask->call);
     put_u32(signer, us);
     put_str(signer, ask->text);
-    chan_end(signer);
-    assert_true(chan_flush(signer));
+    rig_send(signer);
 }
 
 void rig_refuses(struct chan *signer, const struct rig_ask *ask, enum err_code code)
@@ -415,8 +430,7 @@ void rig_refuses(struct chan *signer, const struct rig_ask *ask, enum err_code c
     put_u64(signer, ask->call);
     put_u32(signer, 10);
     put_err(signer, &err);
-    chan_end(signer);
-    assert_true(chan_flush(signer));
+    rig_send(signer);
 }
 
 struct rig_request rig_requested(struct rig *r)
@@ -444,7 +458,7 @@ void rig_answers(struct rig *r, const struct rig_request *q, const char *tenant)
     envelope e = KEYD__V1__ENVELOPE__INIT;
     Keyd__V1__TenantsAddReply reply = KEYD__V1__TENANTS_ADD_REPLY__INIT;
     Keyd__V1__Tenant t = KEYD__V1__TENANT__INIT;
-    uint8_t frame[512];
+    static uint8_t frame[FRAME_HEAD + FRAME_CAP_CONTROL];
 
     t.name = (char *)(uintptr_t)tenant;
     reply.tenant = &t;
@@ -455,8 +469,7 @@ void rig_answers(struct rig *r, const struct rig_request *q, const char *tenant)
     chan_put(&r->custodian, MSG_ANSWER);
     put_u64(&r->custodian, q->call);
     put_bytes(&r->custodian, frame + FRAME_HEAD, len - FRAME_HEAD);
-    chan_end(&r->custodian);
-    assert_true(chan_flush(&r->custodian));
+    rig_send(&r->custodian);
 }
 
 /* ---- as its clients */

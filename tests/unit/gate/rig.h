@@ -93,6 +93,9 @@ void rig_until(struct rig *r, uint32_t waiting, uint32_t at_servers, uint32_t co
 
 /* ---- as its servers */
 
+/* Ends the message that was put, and sends it whole. */
+void rig_send(struct chan *c);
+
 /* Waits up to 20 s for the next message on one of our channels; it must be of this type. */
 struct msg rig_expect(struct chan *c, enum msg_type type);
 

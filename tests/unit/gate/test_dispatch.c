@@ -566,8 +566,7 @@ static void an_answer_with_more_behind_it_ends_the_gate(void **state)
     put_u32(&r.signers[0], 1);
     put_str(&r.signers[0], "signature");
     put_u8(&r.signers[0], 0);
-    chan_end(&r.signers[0]);
-    assert_true(chan_flush(&r.signers[0]));
+    rig_send(&r.signers[0]);
     assert_int_equal(rig_wait(&r), EXIT_BROKEN);
     client_ended(c);
 }

@@ -31,8 +31,7 @@ static void tell(const struct table_key *key, uint64_t version)
     chan_put(&r.custodian, MSG_KEY);
     put_u64(&r.custodian, version);
     table_put_msg(&r.custodian, key);
-    chan_end(&r.custodian);
-    assert_true(chan_flush(&r.custodian));
+    rig_send(&r.custodian);
 }
 
 static void confirmed(const struct table_key *key, uint64_t version)
@@ -189,8 +188,7 @@ static void nonsense_ends_the_gate(void **state)
             table_put_msg(&r.custodian, &key);
             put_u8(&r.custodian, 0);
         }
-        chan_end(&r.custodian);
-        assert_true(chan_flush(&r.custodian));
+        rig_send(&r.custodian);
         assert_int_equal(rig_wait(&r), EXIT_BROKEN);
         if (!more)
             assert_int_equal(rig_down(&r), 0);

@@ -109,6 +109,21 @@ static void a_client_may_be_slow(void **state)
     client_alive(c);
 }
 
+/* Also where one begins in the same breath in which the last one ends. */
+static void each_frame_has_its_own_time(void **state)
+{
+    static const uint8_t pings[] = {0, 0, 0, 4, 0x08, 77, 0x62, 0, 0, 0, 0, 4, 0x08, 77, 0x62, 0};
+
+    (void)state;
+    struct client *c = rig_client(&r);
+    client_raw(c, pings, 5);
+    for (int i = 0; i < 4; i++) {
+        nanosleep(&(struct timespec){0, 150000000}, NULL);
+        client_raw(c, pings + 5, 8);
+        client_expect(c, 77, KEYD__V1__ENVELOPE__BODY_PING_REPLY);
+    }
+}
+
 /* Half a frame behind as many calls as may be open: it is not read, so it cannot be late. */
 static void who_is_not_read_is_not_late(void **state)
 {
@@ -125,6 +140,28 @@ static void who_is_not_read_is_not_late(void **state)
     struct rig_ask ask = rig_asked(&r.signers[0]);
     rig_signs(&r.signers[0], &ask, 50);
     client_signed(c, 1, "m");
+    client_raw(c, "\x4d\x62\0", 3);
+    client_expect(c, 77, KEYD__V1__ENVELOPE__BODY_PING_REPLY);
+}
+
+/* The same where it is his own reading that holds it up: that has its own limits. */
+static void who_does_not_read_is_not_late(void **state)
+{
+    enum { LEN = 700000 }; /* more than a socket holds and then a pause */
+    static char name[LEN + 1];
+    struct limits limits = rig_limits();
+
+    assert_int_equal(tear_down(state), 0);
+    rig_up(&r, PROC_GATE_CONTROL, &limits);
+    memset(name, 'x', LEN);
+    struct client *c = rig_client(&r), *other = rig_client(&r);
+    client_tenant(c, 1, 0, "acme");
+    struct rig_request q = rig_requested(&r);
+    client_raw(c, "\0\0\0\4\x08", 5);
+    client_alive(other);
+    rig_answers(&r, &q, name);
+    assert_false(says_something(other, 400));
+    client_expect(c, 1, KEYD__V1__ENVELOPE__BODY_TENANTS_ADD_REPLY);
     client_raw(c, "\x4d\x62\0", 3);
     client_expect(c, 77, KEYD__V1__ENVELOPE__BODY_PING_REPLY);
 }
@@ -161,7 +198,9 @@ int main(int argc, char **argv)
         T(half_a_frame),
         T(a_frame_that_drips),
         T(a_client_may_be_slow),
+        T(each_frame_has_its_own_time),
         T(who_is_not_read_is_not_late),
+        T(who_does_not_read_is_not_late),
         T(last_words_that_nobody_reads),
     };
 
