@@ -391,6 +391,14 @@ void child_readable(struct parent *p, struct child *c)
 
 /* ---- ending */
 
+/* The custodian ends with 0 and unasked when it wants to be replaced: after an import, so that what
+ * the token's module left in its memory is gone (design D2). Nothing is wrong then. */
+static bool is_renewal(const struct parent *p, const struct child *c, int status)
+{
+    return c->proc == PROC_CUSTODIAN && c->state == CHILD_READY && !c->draining &&
+           p->phase == RUN && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void describe_exit(struct child *c, int status)
 {
     char line[360] = "";
@@ -449,10 +457,13 @@ static void note_exit(struct parent *p, const struct child *c)
 static void on_exit_of(struct parent *p, struct child *c, int status)
 {
     char name[32];
-    bool expected = c->draining || p->phase != RUN;
+    bool renewal = is_renewal(p, c, status);
+    bool expected = c->draining || p->phase != RUN || renewal;
 
     last_words(p, c);
     describe_exit(c, status);
+    if (renewal)
+        snprintf(c->last_exit, sizeof(c->last_exit), "replaced after an import");
     log_line(expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s (pid %d) ended: %s",
              child_name(c, name), (int)c->pid, c->last_exit);
     if (!expected)
@@ -467,7 +478,10 @@ static void on_exit_of(struct parent *p, struct child *c, int status)
                  "is not locked; mend the PIN and restart keyd",
                  p->pin_source);
     }
-    judge_first_start(p, c);
+    if (renewal)
+        c->backoff_ms = 0; /* at once, however short its life was */
+    else
+        judge_first_start(p, c);
     plan_restart(p, c);
 }
 

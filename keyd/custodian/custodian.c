@@ -2,20 +2,36 @@
  *
  * One verb after another. Channels are read whenever something is waited for (peers_pump), so no
  * peer is ever stuck because another one is slow; requests that come meanwhile wait in a queue.
+ *
+ * A token that computes inside our process leaves what it unwrapped in our memory. So after an
+ * import the custodian asks for its replacement: it takes nothing new, finishes what waits and ends
+ * with 0, and the parent starts another one at once (design D2).
  */
 #include "keyd/custodian/custodian.h"
 
 #include <sys/stat.h>
 
 #include "keyd/custodian/internal.h"
+#include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
 #define LAST_WORDS_MS 1000
 
+static int next_wait_ms(const struct custodian *c)
+{
+    if (c->first)
+        return 0;
+    return c->tidy_at ? clock_wait_ms(c->tidy_at) : -1;
+}
+
 static void serve(struct custodian *c)
 {
     while (!c->draining) {
-        peers_pump(c, c->first ? 0 : -1);
+        if (c->worn && peers_leave(c) && !c->first)
+            return;
+        peers_pump(c, next_wait_ms(c));
+        if (!c->draining && c->tidy_at && clock_us() >= c->tidy_at)
+            import_tidy(c);
         if (!c->draining)
             request_serve(c);
     }

@@ -12,6 +12,7 @@
 #include "keyd/token/keys.h"
 #include "keyd/token/probe.h"
 #include "keyd/token/token.h"
+#include "keyd/token/unwrap.h"
 #include "proto/base/arena.h"
 #include "proto/frame.h"
 
@@ -29,6 +30,7 @@ _Static_assert(CKA_ID_MAX == TOKEN_CKA_ID_MAX, "its CKA_ID");
 struct peer {
     struct chan chan;
     uint64_t awaited; /* version of the MSG_KEY whose MSG_KEY_DONE we wait for; 0: none */
+    bool told, left;  /* control gate: MSG_LEAVE was sent, MSG_LEFT came */
 };
 
 /* A request that waits for its turn. */
@@ -49,19 +51,25 @@ struct custodian {
     struct request *first, *last; /* what waits */
     size_t waiting;
     bool draining;    /* finish the verb, then end */
+    bool worn;        /* the module may hold what it unwrapped: be replaced when nothing waits */
     bool parent_gone; /* nobody is left to talk to */
 
     char uri[1024];
     char state_dir[512];
     struct token *token;
     struct token_abilities abilities;
+    struct unwrap_way unwrap; /* how it takes keys in... */
+    bool unwrap_known;        /* ...once that was tried */
     struct registry *registry;
 
     struct table table; /* table_key.user: its proven handle in the token, see custodian_handle */
-    uint64_t first_version; /* of the table as it was at our start */
-    uint64_t kept;          /* version that the parent has confirmed */
-    uint32_t missing;       /* keys that the token does not show */
-    char frozen[256];       /* not empty: why changes are refused */
+    uint64_t first_version;        /* of the table as it was at our start */
+    uint64_t kept;                 /* version that the parent has confirmed */
+    uint32_t missing;              /* keys that the token does not show */
+    char frozen[256];              /* not empty: why changes are refused */
+    uint8_t import_id[KEY_ID_LEN]; /* the import key that was proven last... */
+    token_handle import_handle;    /* ...and its handle; 0: none */
+    uint64_t tidy_at; /* clock_us: when to look for import keys that may go; 0: no need */
     char notes[NOTES_MAX][NOTE_SIZE];
     size_t note_count;
 };
@@ -96,6 +104,10 @@ void peers_flush(struct custodian *c, int ms);
 
 /* The gate of this generation that hands us requests; NULL when it is gone. */
 struct peer *peers_control_gate(struct custodian *c, uint32_t generation);
+
+/* Asks control gates to hand us nothing more. True when all have said that they do not, or none is
+ * there: what they asked before is in the queue then. To be called again until it is true. */
+bool peers_leave(struct custodian *c);
 
 /* Closes all channels but the parent's, forgets what waits. */
 void peers_free(struct custodian *c);
@@ -132,6 +144,7 @@ void request_forget(struct custodian *c, uint32_t generation);
 struct ask {
     const envelope *e;
     enum role role;
+    uint32_t uid;
     struct arena *arena; /* what the reply is made of */
 };
 
@@ -169,6 +182,60 @@ bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *re
  */
 Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
                            const struct registry_key *key, bool whole, struct err *err) MUST_USE;
+
+/* ---- intent.c: what verbs share that bring a key into being */
+
+/* Refuses purposes that this keyd does not know. */
+bool purposes_known(uint32_t purposes, struct err *err) MUST_USE;
+
+/* Puts tenant and name into an intent, if they can be names. */
+bool intent_name(struct registry_intent *i, const char *tenant, const char *name,
+                 struct err *err) MUST_USE;
+
+/* Gives the intent its id, and the CKA_ID that follows from it and the purposes. */
+bool intent_seal(struct registry_intent *i, struct err *err) MUST_USE;
+
+/* CKA_LABEL of the object that is to be. */
+void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX]);
+
+/* The key that is to be, but for its public half and id. */
+void intent_key(const struct registry_intent *i, struct registry_key *ret);
+
+/* Undoes an intent that could not be finished. */
+void intent_undo(struct custodian *c, const struct registry_intent *i);
+
+/* ---- import_key.c: the key that others are wrapped for */
+
+/* verb: shows it, makes it if need be, begins an import */
+bool verb_import_key(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb */
+bool verb_import_key_rotate(struct custodian *c, const struct ask *ask, envelope *ret,
+                            struct err *err);
+
+#define IMPORT_NONCE_S 120 /* how long an import may take from nonce to key */
+
+/* Finds out how the token takes keys in, if there is an import key; if not, that is left to the
+ * first need, since it takes a moment. Fails only when token or registry do. */
+bool import_probe(struct custodian *c, struct err *err) MUST_USE;
+
+/* Whether the token can unwrap at all; tries it, if that was not done yet. ERR_UNSUPPORTED. */
+bool import_possible(struct custodian *c, struct err *err) MUST_USE;
+
+/* Who asks, as nonces and failures remember him: "operator 1000". */
+void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1]);
+
+/* Its handle in our session, looked up and proven if it was not before. */
+bool import_handle(struct custodian *c, const struct registry_import_key *key, token_handle *ret,
+                   struct err *err) MUST_USE;
+
+/* Destroys retired import keys that no begun import needs, and says when to look again (tidy_at).
+ * What goes wrong is logged, and tried again. */
+void import_tidy(struct custodian *c);
+
+/* ---- verb_import.c */
+
+/* verb */
+bool verb_keys_import(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 
 /* ---- stats.c */
 

@@ -51,6 +51,7 @@ static void on_peer(struct custodian *c, struct msg *m)
     if (!chan_open(&p->chan, fd, PROC_CUSTODIAN, proc, index, generation, &err))
         msg_fatal(c->parent, err.text);
     p->awaited = 0;
+    p->told = p->left = false;
     publish_recent(c, p);
 }
 
@@ -101,12 +102,22 @@ static void on_key_done(struct peer *p, struct msg *m)
         p->awaited = 0;
 }
 
+static void on_left(struct peer *p, struct msg *m)
+{
+    msg_end(m, &p->chan);
+    if (!p->told)
+        msg_fatal(&p->chan, "it left without being asked");
+    p->left = true;
+}
+
 static void on_peer_msg(struct custodian *c, struct peer *p, struct msg *m)
 {
     if (m->type == MSG_KEY_DONE)
         on_key_done(p, m);
     else if (m->type == MSG_REQUEST)
         request_take(c, p, m);
+    else if (m->type == MSG_LEFT)
+        on_left(p, m);
     else
         msg_fatal(&p->chan, "a message that I do not expect");
 }
@@ -201,6 +212,25 @@ struct peer *peers_control_gate(struct custodian *c, uint32_t generation)
             return p;
     }
     return NULL;
+}
+
+bool peers_leave(struct custodian *c)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        struct peer *p = &c->peers[i];
+
+        if (p->chan.fd < 0 || p->chan.peer != PROC_GATE_CONTROL)
+            continue;
+        if (!p->told) {
+            chan_put(&p->chan, MSG_LEAVE);
+            chan_end(&p->chan);
+            p->told = true;
+        }
+        all = all && p->left;
+    }
+    return all;
 }
 
 void peers_free(struct custodian *c)

@@ -6,6 +6,7 @@
  *   - A registered key without an object is *missing*, which proves nothing (a wrong permission
  * looks the same): the registry stays as it is. If more than one is missing, something is wrong
  * with the token, and changes are refused.
+ *   - Import keys that were retired and that no import needs any more go.
  *   - Everything else in the token is left alone and reported.
  */
 #include <stdarg.h>
@@ -86,20 +87,30 @@ static size_t census_find(const struct census *s, const uint8_t *cka_id, size_t 
 
 /* ---- intents */
 
+static bool is_registered(struct custodian *c, const struct registry_intent *intent, bool *ret,
+                          struct err *err)
+{
+    struct registry_import_key import_key;
+    struct registry_key key;
+
+    *ret = registry_key_by_cka_id(c->registry, intent->cka_id, intent->cka_id_len, &key, err);
+    if (*ret || err->code != ERR_NOT_FOUND)
+        return *ret;
+    *ret = registry_import_by_cka_id(c->registry, intent->cka_id, intent->cka_id_len, &import_key,
+                                     err);
+    return *ret || err->code == ERR_NOT_FOUND;
+}
+
 /* Undone is what was begun and not committed. What the registry holds is never destroyed. */
 static bool undo(struct custodian *c, const struct registry_intent *intent,
                  const struct census *census, struct err *err)
 {
-    struct registry_key key;
-    struct err none;
+    bool registered = false;
     size_t first;
 
-    if (registry_key_by_cka_id(c->registry, intent->cka_id, intent->cka_id_len, &key, &none))
+    TRY(is_registered(c, intent, &registered, err));
+    if (registered)
         return registry_intent_drop(c->registry, intent->id, err);
-    if (none.code != ERR_NOT_FOUND) {
-        *err = none;
-        return false;
-    }
     size_t count = census_find(census, intent->cka_id, intent->cka_id_len, &first);
     for (size_t i = first; i < first + count; i++)
         TRY(token_destroy(c->token, census->list[i].handle, err));
@@ -216,6 +227,24 @@ static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
     return true;
 }
 
+/* Import keys are in the token, too. One that is missing stops imports, not keyd. */
+static bool compare_import_keys(struct custodian *c, struct finding *f, struct err *err)
+{
+    AUTO_FREE struct registry_import_key *list = NULL;
+    size_t count, first;
+
+    TRY(registry_import_list(c->registry, &list, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        size_t there = census_find(&f->census, list[i].cka_id, list[i].cka_id_len, &first);
+
+        f->known += there;
+        if (there == 0 && list[i].state == REGISTRY_IMPORT_CURRENT)
+            custodian_note(c, "the import key is missing in the token: no key can be imported; "
+                              "keydctl import-key-rotate makes a new one");
+    }
+    return true;
+}
+
 static size_t count_fragments(const struct census *s)
 {
     size_t n = 0;
@@ -259,6 +288,8 @@ bool reconcile_all(struct custodian *c, struct err *err)
     c->first_version = clock_us();
     c->table.version = c->first_version;
     TRY(compare_all(c, &f, err));
+    TRY(compare_import_keys(c, &f, err));
     report(c, &f);
+    import_tidy(c);
     return true;
 }

@@ -24,6 +24,9 @@ static const struct served {
     {V(TENANTS_ADD), true, verb_tenants_add},
     {V(TENANTS_LIST), false, verb_tenants_list},
     {V(KEYS_GENERATE), true, verb_keys_generate},
+    {V(KEYS_IMPORT), true, verb_keys_import},
+    {V(IMPORT_KEY), true, verb_import_key}, /* the first call makes it */
+    {V(IMPORT_KEY_ROTATE), true, verb_import_key_rotate},
     {V(KEYS_LIST), false, verb_keys_list},
     {V(KEYS_SHOW), false, verb_keys_show},
     {V(KEYS_DISABLE), false, verb_keys_disable}, /* never refused: it takes away */
@@ -211,7 +214,7 @@ static void serve_request(struct custodian *c, const struct request *r, struct a
     struct err err = {.code = ERR_NONE};
     envelope answer = KEYD__V1__ENVELOPE__INIT;
     const envelope *e = frame_decode(in, r->bytes, r->len, &err);
-    const struct ask ask = {.e = e, .role = r->role, .arena = out};
+    const struct ask ask = {.e = e, .role = r->role, .uid = r->uid, .arena = out};
 
     if (e)
         answer.id = e->id;

@@ -124,6 +124,7 @@ bool custodian_start(struct custodian *c, struct err *err)
     TRY(sandbox_syscalls(SANDBOX_CUSTODIAN, err));
     TRY(open_registry(c, err));
     TRY(token_probe(c->token, &c->abilities, err));
+    TRY(import_probe(c, err));
     TRY(reconcile_all(c, err));
     publish_table(c);
     if (c->parent_gone)

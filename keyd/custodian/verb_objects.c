@@ -49,6 +49,18 @@ static bool fill_attributes(const struct ask *ask, const struct token_object *fr
     return true;
 }
 
+static bool fill_import_key(const struct custodian *c, const struct token_object *from,
+                            Keyd__V1__TokenObject *to, struct err *err)
+{
+    static char name[] = "import key"; /* a blank: no tenant/name */
+    struct registry_import_key key;
+
+    if (!registry_import_by_cka_id(c->registry, from->cka_id, from->cka_id_len, &key, err))
+        return err->code == ERR_NOT_FOUND;
+    to->key = name;
+    return true;
+}
+
 /* "tenant/name" of the key whose object this is, if keyd knows it. */
 static bool fill_key(const struct custodian *c, const struct ask *ask,
                      const struct token_object *from, Keyd__V1__TokenObject *to, struct err *err)
@@ -58,7 +70,7 @@ static bool fill_key(const struct custodian *c, const struct ask *ask,
     if (from->cka_id_len == 0)
         return true;
     if (!registry_key_by_cka_id(c->registry, from->cka_id, from->cka_id_len, &key, err))
-        return err->code == ERR_NOT_FOUND;
+        return err->code == ERR_NOT_FOUND && fill_import_key(c, from, to, err);
     to->key = arena_printf(ask->arena, "%s/%s", key.tenant, key.name);
     return to->key || err_set(err, ERR_TOO_LARGE, "no memory for a list of objects");
 }

@@ -138,7 +138,7 @@ static struct link *choose(struct gate *g)
     for (size_t i = 0; i < g->link_count; i++) {
         struct link *l = &g->links[i];
 
-        if (is_up(l) && (!best || l->cost_us < best->cost_us))
+        if (is_up(l) && !l->leaving && (!best || l->cost_us < best->cost_us))
             best = l;
     }
     return best && (best->calls.count == 0 || best->cost_us < BUDGET_US) ? best : NULL;
@@ -272,6 +272,15 @@ static void on_custodian_msg(struct gate *g, struct link *l, struct msg *m)
     call_answer_packed(g, call, packed, len);
 }
 
+/* The custodian is about to be replaced: from here on calls wait for the next one. */
+static void on_leave(struct link *l, struct msg *m)
+{
+    msg_end(m, &l->chan);
+    l->leaving = true;
+    chan_put(&l->chan, MSG_LEFT);
+    chan_end(&l->chan);
+}
+
 static void on_link(evutil_socket_t fd, short what, void *arg);
 
 static enum chan_state read_some(struct gate *g, struct link *l)
@@ -285,6 +294,8 @@ static enum chan_state read_some(struct gate *g, struct link *l)
             keys_on_change(g, &l->chan, &m);
         else if (m.type == MSG_ANSWER)
             on_custodian_msg(g, l, &m);
+        else if (m.type == MSG_LEAVE)
+            on_leave(l, &m);
         else
             on_signer_msg(g, l, &m);
     }

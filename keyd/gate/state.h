@@ -71,6 +71,7 @@ struct link {
     uint64_t cost_us;       /* of them */
     uint64_t head_since;    /* since when the first of them is the first */
     bool overdue;           /* the parent was told */
+    bool leaving;           /* it is about to be replaced, and gets nothing more */
 };
 
 struct limits {

@@ -57,6 +57,8 @@ static const struct rule {
     {MSG_ANSWER, "ANSWER", C, GC, MIB + KIB, 0},
     {MSG_KEY, "KEY", C, G | S, 2 * KIB, 0},
     {MSG_KEY_DONE, "KEY_DONE", G | S, C, 2 * KIB, 0},
+    {MSG_LEAVE, "LEAVE", C, GC, 0, 0},
+    {MSG_LEFT, "LEFT", GC, C, 0, 0},
 };
 
 static const struct rule *rule_of(enum msg_type type, enum proc from, enum proc to)

@@ -59,6 +59,9 @@ enum msg_type {
     /* custodian -> gates and signers, and back */
     MSG_KEY,      /* u64 version, one entry of the table: it is new or changed */
     MSG_KEY_DONE, /* u64 version, key id, error (code 0: done) */
+    /* custodian <-> control gate: it is about to be replaced, and no request shall be lost */
+    MSG_LEAVE, /* custodian: hand me nothing more */
+    MSG_LEFT,  /* control gate: this was all; what comes now waits for your successor */
     MSG_TYPE_COUNT
 };
 

@@ -249,16 +249,6 @@ static bool probe_type(struct token *t, struct token_abilities *a, enum key_type
 static const enum key_type probed[] = {KEY_TYPE_EC_P256, KEY_TYPE_EC_P384, KEY_TYPE_RSA_2048,
                                        KEY_TYPE_ED25519};
 
-static bool probe_unwrap(struct token *t, struct token_abilities *a, struct err *err)
-{
-    char text[UNWRAP_NOTE];
-
-    TRY(unwrap_probe(t, &a->unwrap, text, err));
-    if (*text)
-        note(a, "%s", text);
-    return true;
-}
-
 bool token_probe(struct token *t, struct token_abilities *ret, struct err *err)
 {
     struct token_abilities a = {0};
@@ -276,7 +266,6 @@ bool token_probe(struct token *t, struct token_abilities *ret, struct err *err)
         err_set(err, ERR_TOKEN, "the token can make no type of key that keyd knows");
         return err_hint(err, "its mechanisms: keyd needs EC, RSA or Ed25519 pairs and signatures");
     }
-    TRY(probe_unwrap(t, &a, err));
     *ret = a;
     return true;
 }

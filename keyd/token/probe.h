@@ -6,7 +6,7 @@
 #ifndef KEYD_TOKEN_PROBE_H
 #define KEYD_TOKEN_PROBE_H
 
-#include "keyd/token/unwrap.h"
+#include "keyd/token/token.h"
 
 #define PROBE_NOTES 8
 
@@ -16,7 +16,6 @@ struct token_abilities {
     bool copies_unmodifiable; /* also for a key with CKA_MODIFIABLE false */
     bool honours_mechanisms;  /* CKA_ALLOWED_MECHANISMS is enforced at C_SignInit */
     bool ec_point_raw;        /* CKA_EC_POINT comes without its OCTET STRING */
-    struct unwrap_way unwrap; /* how it takes keys in, and which */
     char notes[PROBE_NOTES][160];
     size_t note_count;
 };

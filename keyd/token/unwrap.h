@@ -80,10 +80,11 @@ bool unwrap_refused(struct err *err);
 
 #define UNWRAP_NOTE 160 /* bytes */
 
-/* Finds the way by known answers, with throw-away session keys. A token that cannot unwrap passes
- * with hash IMPORT_HASH_NONE. `note`: what an operator should know; empty if there is nothing.
- * Fails only when the token is lost. */
-bool unwrap_probe(struct token *t, struct unwrap_way *ret, char note[UNWRAP_NOTE],
-                  struct err *err) MUST_USE;
+/* Finds the way by known answers, with session objects: under this import key, if there is one
+ * (handle 0: under a throw-away one, which takes a moment to make). A token that cannot unwrap
+ * passes with hash IMPORT_HASH_NONE. `note`: what an operator should know; empty if there is
+ * nothing. Fails only when the token is lost. */
+bool unwrap_probe(struct token *t, token_handle import_key, const uint8_t *spki, size_t spki_len,
+                  struct unwrap_way *ret, char note[UNWRAP_NOTE], struct err *err) MUST_USE;
 
 #endif

@@ -262,26 +262,37 @@ static bool try_types(struct token *t, const struct import_pair *import_key, str
     return true;
 }
 
-/* All hashes (and mechanisms of RFC 5649) with one throw-away import key. */
-static bool try_ways(struct token *t, struct unwrap_way *way, bool *ret_any, struct err *err)
+/* All hashes (and mechanisms of RFC 5649) under one import key. */
+static bool try_ways(struct token *t, const struct import_pair *import_key, struct unwrap_way *way,
+                     bool *ret_any, struct err *err)
 {
     static const enum import_hash hashes[] = {IMPORT_HASH_SHA256, IMPORT_HASH_SHA1};
     static const CK_MECHANISM_TYPE wraps[] = {CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
-    struct import_pair pair = {.handle = 0};
-    bool ok = true;
 
-    if (!import_key_generate(t, PROBE_KEY_TYPE, way, probe_id, sizeof(probe_id) - 1, "keyd probe",
-                             false, &pair.handle, pair.spki, &pair.spki_len, err))
-        return !t->lost;
-    for (size_t h = 0; ok && !*ret_any && h < COUNT(hashes); h++) {
-        for (size_t w = 0; ok && !*ret_any && w < (way->one_step ? 1 : COUNT(wraps)); w++) {
+    for (size_t h = 0; !*ret_any && h < COUNT(hashes); h++) {
+        for (size_t w = 0; !*ret_any && w < (way->one_step ? 1 : COUNT(wraps)); w++) {
             if (!way->one_step && !mechanism_does(t, wraps[w], CKF_UNWRAP, 256))
                 continue;
             way->hash = hashes[h];
             way->key_wrap = way->one_step ? 0 : wraps[w];
-            ok = try_types(t, &pair, way, ret_any, err);
+            TRY(try_types(t, import_key, way, ret_any, err));
         }
     }
+    return true;
+}
+
+/* As try_ways, under a throw-away import key if there is none. */
+static bool try_under(struct token *t, const struct import_pair *import_key, struct unwrap_way *way,
+                      bool *ret_any, struct err *err)
+{
+    struct import_pair pair;
+
+    if (import_key->handle)
+        return try_ways(t, import_key, way, ret_any, err);
+    if (!import_key_generate(t, PROBE_KEY_TYPE, way, probe_id, sizeof(probe_id) - 1, "keyd probe",
+                             false, &pair.handle, pair.spki, &pair.spki_len, err))
+        return !t->lost;
+    bool ok = try_ways(t, &pair, way, ret_any, err);
     (void)t->p11->C_DestroyObject(t->session, pair.handle);
     return ok;
 }
@@ -310,21 +321,27 @@ static void note_types(const struct token *t, const struct unwrap_way *way, char
         snprintf(out + len, size - len, " keys cannot be imported: the token does not unwrap them");
 }
 
-bool unwrap_probe(struct token *t, struct unwrap_way *ret, char note[UNWRAP_NOTE], struct err *err)
+bool unwrap_probe(struct token *t, token_handle import_key, const uint8_t *spki, size_t spki_len,
+                  struct unwrap_way *ret, char note[UNWRAP_NOTE], struct err *err)
 {
     static const struct {
         CK_MECHANISM_TYPE mechanism;
         bool one_step;
     } ways[] = {{CKM_RSA_AES_KEY_WRAP, true}, {CKM_RSA_PKCS_OAEP, false}};
+    struct import_pair pair = {.handle = import_key};
     bool any = false;
 
+    if (import_key && spki_len > sizeof(pair.spki))
+        return err_set(err, ERR_INTERNAL, "an import key of %zu bytes", spki_len);
+    if (import_key)
+        memcpy(pair.spki, spki, pair.spki_len = spki_len);
     note[0] = '\0';
     for (size_t i = 0; i < COUNT(ways) && !any; i++) {
         struct unwrap_way way = {.one_step = ways[i].one_step};
 
         if (!mechanism_does(t, ways[i].mechanism, CKF_UNWRAP, key_type_info(PROBE_KEY_TYPE)->bits))
             continue;
-        TRY(try_ways(t, &way, &any, err));
+        TRY(try_under(t, &pair, &way, &any, err));
         if (any)
             *ret = way;
     }

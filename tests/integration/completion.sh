@@ -17,18 +17,23 @@ export KEYD_CONTROL_SOCKET=$CONTROL
 WAIT_MS=$((1500 * SLOW)) # of the half second that completion gives itself, on a loaded machine
 
 # offered WANTED WORD...: what is offered for the last word, sorted, with a blank between. Completion
-# never says anything.
+# never says anything. It waits half a second for keyd: a machine that is busy gets three tries.
 offered() {
-    local got
+    local got i
+    for i in 1 2 3; do
+        got=$(completed "${@:2}" 2> "$T/spoken" < /dev/null | sort | tr '\n' ' ' | sed 's/ $//')
+        [ ! -s "$T/spoken" ] || fail "completion of ${*:2} said: $(cat "$T/spoken")"
+        [ "$got" != "$1" ] || return 0
+    done
+    fail "completion of ${*:2}: wanted '$1', got '$got'"
+}
+completed() {
     # shellcheck disable=SC2016
-    got=$(bash --norc -uc '
+    bash --norc -uc '
         source "$1"
         COMP_WORDS=(keydctl "${@:3}") COMP_CWORD=$(($# - 2))
         _keydctl "$2" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-        printf "%s\n" "${COMPREPLY[@]-}" | sort' - "$ROOT/clients/keydctl/keydctl.bash" "$KEYDCTL" "${@:2}" \
-        2> "$T/spoken" < /dev/null)
-    [ ! -s "$T/spoken" ] || fail "completion of ${*:2} said: $(cat "$T/spoken")"
-    equal "$1" "${got//$'\n'/ }" "completion of ${*:2}"
+        printf "%s\n" "${COMPREPLY[@]-}"' - "$ROOT/clients/keydctl/keydctl.bash" "$KEYDCTL" "$@"
 }
 in_order() { tr ' ' '\n' | sort | tr '\n' ' ' | sed 's/^ *//; s/ $//'; }
 

@@ -178,6 +178,22 @@ void rig_stop(void)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+void rig_renewed(void)
+{
+    struct end *e = &rig.ends[0];
+
+    rig_pump(WAIT_MS, &e->leave);
+    assert_true(e->leave);
+    e->leave = false;
+    chan_put(&e->chan, MSG_LEFT);
+    chan_end(&e->chan);
+    rig_pump(WAIT_MS, &rig.over);
+    int status = rig_wait();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    rig_serve();
+}
+
 void rig_kill(void)
 {
     kill(rig.pid, SIGKILL);
@@ -308,10 +324,14 @@ static void read_end(struct end *e)
     enum chan_state state = chan_read(&e->chan, &err);
 
     while (chan_next(&e->chan, &m)) {
-        if (m.type == MSG_KEY)
+        if (m.type == MSG_KEY) {
             on_key(e, &m);
-        else
+        } else if (m.type == MSG_LEAVE) {
+            msg_end(&m, &e->chan);
+            e->leave = true;
+        } else {
             on_answer(e, &m);
+        }
     }
     if (state != CHAN_OPEN)
         chan_close(&e->chan);
@@ -394,6 +414,11 @@ void rig_connect(size_t i, enum proc proc, uint32_t index, uint32_t generation)
 
 void rig_ask(envelope *request, enum role role, uint32_t deadline_ms)
 {
+    rig_ask_as(request, role, (uint32_t)getuid(), deadline_ms);
+}
+
+void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadline_ms)
+{
     struct chan *c = &rig.ends[0].chan;
     size_t len;
 
@@ -407,7 +432,7 @@ void rig_ask(envelope *request, enum role role, uint32_t deadline_ms)
     chan_put(c, MSG_REQUEST);
     put_u64(c, rig.next_call);
     put_u32(c, role);
-    put_u32(c, (uint32_t)getuid());
+    put_u32(c, uid);
     put_u32(c, deadline_ms);
     put_bytes(c, packed, len);
     chan_end(c);

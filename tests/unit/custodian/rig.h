@@ -27,6 +27,7 @@ struct end {
     bool mute;          /* takes MSG_KEY and says nothing */
     unsigned keys;      /* MSG_KEY so far */
     uint64_t told_at;   /* clock_us of the last one */
+    bool leave;         /* MSG_LEAVE came, and is not answered yet */
     struct table table; /* what it was told */
 };
 
@@ -68,6 +69,9 @@ void rig_serve(void);
 void rig_start_with_pin(const char *pin);
 /* Drains it; it must exit 0. */
 void rig_stop(void);
+/* After an import: it asks to be replaced (ends[0] is told to leave, and does), ends with 0, and
+ * another one serves. */
+void rig_renewed(void);
 /* Waits for its end; the status of waitpid(2). */
 int rig_wait(void);
 /* SIGKILL. */
@@ -81,6 +85,8 @@ void rig_pump(int ms, const bool *flag);
 
 /* Puts a request in; rig_answer waits for its answer. */
 void rig_ask(envelope *request, enum role role, uint32_t deadline_ms);
+/* As rig_ask, for another user. */
+void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadline_ms);
 /* The answer of the last rig_ask; NULL when the custodian ended. */
 const envelope *rig_answer(void);
 

@@ -19,9 +19,17 @@ static void read_environment(void)
 
     if (!how)
         return;
-    bool copy = strncmp(how, "copy ", 5) == 0;
-    *(copy ? &odd.fail_copy : &odd.fail_sign) = strtoul(how + 5, &end, 16);
-    odd.fail_sign_after = (unsigned)strtoul(end, NULL, 16);
+    CK_RV rv = strtoul(how + 5, &end, 16);
+    unsigned after = (unsigned)strtoul(end, NULL, 16);
+    if (strncmp(how, "copy ", 5) == 0) {
+        odd.fail_copy = rv;
+    } else if (strncmp(how, "unwr ", 5) == 0) {
+        odd.fail_unwrap = rv;
+        odd.fail_unwrap_after = after;
+    } else {
+        odd.fail_sign = rv;
+        odd.fail_sign_after = after;
+    }
 }
 
 static CK_RV odd_initialize(void *args)

@@ -9,8 +9,9 @@
 #include <p11-kit/pkcs11.h>
 #include <stdbool.h>
 
-/* Where the module runs in another process, KEYD_ODD in its environment says "sign RV AFTER" or
- * "copy RV 0" (numbers in hexadecimal): the call fails with RV from the AFTER-th on. */
+/* Where the module runs in another process, KEYD_ODD in its environment says "sign RV AFTER",
+ * "unwr RV AFTER" or "copy RV 0" (numbers in hexadecimal): the call fails with RV from the AFTER-th
+ * on. */
 struct odd {
     unsigned logins, sign_inits, finds;                                     /* calls so far */
     CK_RV fail_login, fail_sign, fail_generate, fail_copy, fail_initialize; /* CKR_OK: does not */

@@ -45,7 +45,7 @@ static int open_token(void **state)
     odd_of = dlsym(lib, "odd");
     fixture_make(state);
     token = fixture_open(ODD_URI);
-    must(unwrap_probe(token, &way, note, &err), &err);
+    must(unwrap_probe(token, 0, NULL, 0, &way, note, &err), &err);
     make_import_key(&ours);
     make_import_key(&other);
     return 0;
@@ -162,6 +162,15 @@ static void test_what_the_probe_finds(void **state)
     assert_false(way.one_step);
     assert_int_equal(way.key_wrap, CKM_AES_KEY_WRAP_PAD);
     assert_false(way.types[KEY_TYPE_ED25519]);
+    /* the same under an import key that is there; nothing under one that is another */
+    struct unwrap_way found;
+    char note[UNWRAP_NOTE];
+    struct err err;
+    must(unwrap_probe(token, ours.handle, ours.spki, ours.spki_len, &found, note, &err), &err);
+    assert_memory_equal(&found, &way, sizeof(way));
+    assert_string_equal(note, "ed25519 keys cannot be imported: the token does not unwrap them");
+    must(unwrap_probe(token, ours.handle, other.spki, other.spki_len, &found, note, &err), &err);
+    assert_int_equal(found.hash, IMPORT_HASH_NONE);
 }
 
 /* ---- what is spoiled */
@@ -368,7 +377,7 @@ static void test_in_one_step(void **state)
     (void)state;
     odd_of->one_step = true;
     odd_of->any_mechanism = true; /* else SoftHSM itself refuses the two steps behind it */
-    must(unwrap_probe(token, &one, note, &err), &err);
+    must(unwrap_probe(token, 0, NULL, 0, &one, note, &err), &err);
     assert_true(one.one_step);
     assert_int_equal(one.hash, IMPORT_HASH_SHA1);
     assert_true(one.types[KEY_TYPE_RSA_4096]);
@@ -397,10 +406,10 @@ static void test_tokens_that_lie(void **state)
 
     (void)state;
     odd_of->any_hash = true;
-    must(unwrap_probe(token, &found, note, &err), &err);
+    must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
     assert_int_equal(found.hash, IMPORT_HASH_SHA1);
     *odd_of = (struct odd){.any_value = true};
-    must(unwrap_probe(token, &found, note, &err), &err);
+    must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
     assert_int_equal(found.hash, IMPORT_HASH_NONE);
     assert_string_equal(note, "the token cannot unwrap: no key can be imported");
 }
@@ -426,7 +435,7 @@ static void test_tokens_that_cannot(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         *odd_of = cases[i];
-        must(unwrap_probe(token, &found, note, &err), &err);
+        must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
         assert_int_equal(found.hash, IMPORT_HASH_NONE);
         assert_non_null(strstr(note, "cannot unwrap"));
         must_fail(token_unwrap_try(token, ours.handle, &found, &none, &as, &key, &refused, &err),
@@ -447,7 +456,8 @@ static void test_a_lost_token(void **state)
 
     (void)state;
     odd_of->fail_unwrap = CKR_DEVICE_REMOVED;
-    must_fail(unwrap_probe(token, &found, note, &err), &err, ERR_UNAVAILABLE, "CKR_DEVICE_REMOVED");
+    must_fail(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err, ERR_UNAVAILABLE,
+              "CKR_DEVICE_REMOVED");
     assert_true(token_lost(token));
     assert_int_equal(found.hash, 77);
 }
