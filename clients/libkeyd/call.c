@@ -113,7 +113,7 @@ static void fail_rest(struct job *job, enum exchange_end end, struct err *why)
 bool call_run(struct keyd_client *client, struct job *job, struct err *err)
 {
     struct tries tries = {.begun = clock_us(), .pause = PAUSE_FIRST_MS};
-    struct err why = {0};
+    struct err why = {0}, said = {0};
     bool going_on = true;
 
     job->first_failed = job->count;
@@ -122,8 +122,13 @@ bool call_run(struct keyd_client *client, struct job *job, struct err *err)
 
         if (end == EXCHANGE_DONE && !holds_any(job))
             break;
-        if (end == EXCHANGE_DONE) {
+        if (end == EXCHANGE_DONE)
             why = job->held;
+        if (end == EXCHANGE_DONE || end == EXCHANGE_BROKEN)
+            said = why;
+        else if (end == EXCHANGE_LATE && said.code != ERR_NONE)
+            why = said; /* what keyd said before tells more than that the last try was too short */
+        if (end == EXCHANGE_DONE) {
             going_on = release_held(job);
         } else {
             going_on =

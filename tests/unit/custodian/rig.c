@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "keyd/process/log.h"
+#include "keyd/process/sandbox.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -94,7 +95,8 @@ static void become_custodian(int fd)
 
     signal(SIGPIPE, SIG_IGN);
     log_init("custodian");
-    if (!chan_open(&parent, fd, PROC_CUSTODIAN, PROC_PARENT, 0, 0, &err))
+    if (!sandbox_basics(true, &err) ||
+        !chan_open(&parent, fd, PROC_CUSTODIAN, PROC_PARENT, 0, 0, &err))
         _exit(complain(&err));
     for (size_t i = 0; i < ENDS_MAX; i++)
         chan_close(&rig.ends[i].chan);

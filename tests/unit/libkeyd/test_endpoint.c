@@ -255,8 +255,10 @@ static void test_chroot(void **state)
     char path[108];
 
     (void)state;
-    if (geteuid() != 0)
-        skip(); /* only root may chroot */
+    if (geteuid() != 0) {
+        print_message("needs root: only root may chroot\n");
+        skip();
+    }
     assert_int_equal(mkdir(scratch_path("run"), 0755), 0);
     assert_int_equal(mkdir(scratch_path("empty"), 0755), 0);
     assert_int_equal(chmod(scratch_dir(), 0755), 0);
@@ -288,8 +290,10 @@ static void test_change_of_user(void **state)
     char path[108];
 
     (void)state;
-    if (geteuid() != 0)
-        skip(); /* only root may become somebody else */
+    if (geteuid() != 0) {
+        print_message("needs root: only root may become somebody else\n");
+        skip();
+    }
     assert_int_equal(mkdir(scratch_path("closed"), 0755), 0);
     assert_int_equal(mkdir(scratch_path("closed/open"), 0755), 0);
     snprintf(path, sizeof(path), "%s", scratch_path("closed/open/keyd.sock"));
