@@ -17,6 +17,7 @@
 #define FIRST_TRIES      6
 #define LAST_READS       16
 #define BACKOFF_FIRST_MS 50
+#define GATE_DELAY_MS    100
 #define ALIVE_US         (10 * 1000000ull) /* back-off begins anew after this long alive */
 #define START_US         (60 * 1000000ull) /* a start may take this long */
 #define DRAIN_GATES_US   (10 * 1000000ull)
@@ -56,6 +57,14 @@ void children_init(struct parent *p)
 
 /* ---- starting */
 
+/* A gate harms no token by starting often, and without it nobody is served. */
+static uint32_t longest_delay(const struct parent *p, const struct child *c)
+{
+    uint32_t longest = p->config.restart_delay_max_ms;
+
+    return child_is_gate(c->proc) && longest > GATE_DELAY_MS ? GATE_DELAY_MS : longest;
+}
+
 static void plan_restart(const struct parent *p, struct child *c)
 {
     uint64_t now = clock_us();
@@ -64,8 +73,8 @@ static void plan_restart(const struct parent *p, struct child *c)
         c->backoff_ms = 0;
     c->start_at = now + (uint64_t)c->backoff_ms * 1000;
     c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
-    if (c->backoff_ms > p->config.restart_delay_max_ms)
-        c->backoff_ms = p->config.restart_delay_max_ms;
+    if (c->backoff_ms > longest_delay(p, c))
+        c->backoff_ms = longest_delay(p, c);
     c->state = CHILD_WAITING;
 }
 

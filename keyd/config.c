@@ -36,7 +36,8 @@ static const struct setting {
      "required",
      "Whether keyd refuses to start on a kernel without Landlock: required or optional."},
     {"keyd", "restart-delay-max-ms", NUMBER, AT(restart_delay_max_ms), 0, 60000, NULL, true, "5000",
-     "A process that dies is replaced at once, then after 50 ms doubling up to this."},
+     "A process that dies is replaced at once, then after 50 ms doubling up to this\n"
+     "(a gate: up to 100 ms)."},
     {"token", "uri", TEXT, AT(token_uri), 0, 0, NULL, false, "",
      "The token, as a pkcs11: URI (RFC 7512) with module-path and pin-source.\n"
      "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there."},
