@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/base/clock.h"
+
 #define BODY(x) KEYD__V1__ENVELOPE__BODY_##x
 
 static struct rig r;
@@ -225,6 +227,24 @@ static void an_unknown_request_is_refused_by_its_id(void **state)
     client_raw(c, "\0\0\0\x06\x08\x07\xca\x3e\x01\x41", 10); /* field 1001: a verb of the future */
     client_refused(c, 7, ERR_UNSUPPORTED, "newer client");
     client_alive(c);
+}
+
+/* Strangers cannot fill the log, and what is left out is said. */
+static void the_log_is_not_flooded(void **state)
+{
+    enum { MANY = 150 };
+    uint64_t begun = clock_us();
+
+    (void)state;
+    up();
+    for (int i = 0; i < MANY; i++) {
+        struct client *c = rig_connect(&r);
+
+        client_raw(c, "\xff\xff\xff\xff", 4);
+        client_refused(c, 0, ERR_TOO_LARGE, "possible");
+    }
+    uint64_t seconds = (clock_us() - begun) / 1000000;
+    assert_in_range(rig_logged(&r, "connection of uid"), 1, 50 * (seconds + 2));
 }
 
 /* ---- limits */
@@ -536,6 +556,7 @@ int main(int argc, char **argv)
         T(a_frame_may_be_as_long_as_the_cap),
         T(a_client_may_leave_in_the_middle),
         T(an_unknown_request_is_refused_by_its_id),
+        T(the_log_is_not_flooded),
         T(more_than_in_flight_wait),
         T(connections_are_counted),
         T(who_does_not_read_is_not_read),

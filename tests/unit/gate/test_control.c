@@ -198,6 +198,32 @@ static void last_answers_count(void **state)
     assert_string_equal(client_expect(c, 1, BODY(CREATE_CSR_REPLY))->create_csr_reply->pem, name);
 }
 
+/* It says so before it ends: what it has is finished, what comes is its successor's. */
+static void who_is_leaving_gets_nothing_more(void **state)
+{
+    (void)state;
+    up();
+    struct client *c = rig_client(&r);
+    client_tenant(c, 1, 0, "begun");
+    client_tenant(c, 2, 0, "waits");
+    struct rig_request q = rig_requested(&r);
+    chan_put(&r.custodian, MSG_LEAVE);
+    rig_send(&r.custodian);
+    struct msg m = rig_expect(&r.custodian, MSG_LEFT);
+    msg_end(&m, &r.custodian);
+    rig_answers(&r, &q, "begun");
+    answered(c, 1, "begun");
+    client_tenant(c, 3, 0, "waits too");
+    assert_true(rig_quiet(&r, &r.custodian));
+    rig_custodian(&r, 2);
+    for (uint64_t id = 2; id < 4; id++) {
+        q = rig_requested(&r);
+        assert_int_equal(q.e->id, id);
+        rig_answers(&r, &q, "done");
+        answered(c, id, "done");
+    }
+}
+
 static void who_left_is_not_told(void **state)
 {
     (void)state;
@@ -288,6 +314,7 @@ int main(int argc, char **argv)
         T(a_request_waits_for_the_custodian),
         T(what_was_cut_off_is_not_repeated),
         T(last_answers_count),
+        T(who_is_leaving_gets_nothing_more),
         T(who_left_is_not_told),
         T(a_deadline_passes_before_it_was_begun),
         T(a_deadline_passes_while_it_works),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Patience with slow clients. This program links a gate whose patience is 300 ms, not 10 s.
+ * Patience with slow clients, and with the custodian. This program links a gate in which it is
+ * 300 ms, not 10 s and two minutes.
  */
 #include "tests/unit/gate/rig.h"
 
@@ -188,6 +189,39 @@ static void last_words_that_nobody_reads(void **state)
     assert_in_range(clock_us() - begun, PATIENCE_US - COARSE_US, LATE_US);
 }
 
+/* ---- the custodian */
+
+/* The parent is told once; until it has killed it, nothing more is handed to it. */
+static void a_custodian_that_hangs_is_reported(void **state)
+{
+    struct limits limits = rig_limits();
+
+    assert_int_equal(tear_down(state), 0);
+    rig_up(&r, PROC_GATE_CONTROL, &limits);
+    struct client *c = rig_client(&r);
+    begun = clock_us();
+    client_tenant(c, 1, 0, "hangs");
+    struct rig_request q = rig_requested(&r);
+    client_tenant(c, 2, 0, "waits");
+    struct msg m = rig_expect(&r.parent, MSG_OVERDUE);
+    assert_true(clock_us() - begun >= PATIENCE_US);
+    assert_int_equal(rd_u8(&m.body), PROC_CUSTODIAN);
+    assert_int_equal(rd_u32(&m.body), 0);
+    assert_int_equal(rd_u32(&m.body), 1);
+    msg_end(&m, &r.parent);
+    assert_false(says_something(c, 400)); /* the one may still be done, the other can wait */
+    assert_true(rig_quiet(&r, &r.custodian));
+    assert_true(rig_quiet(&r, &r.parent));
+    rig_answers(&r, &q, "hangs"); /* it was only slow */
+    client_expect(c, 1, KEYD__V1__ENVELOPE__BODY_TENANTS_ADD_REPLY);
+    chan_close(&r.custodian);
+    rig_custodian(&r, 2);
+    q = rig_requested(&r);
+    assert_string_equal(q.e->tenants_add->tenant, "waits");
+    rig_answers(&r, &q, "waits");
+    client_expect(c, 2, KEYD__V1__ENVELOPE__BODY_TENANTS_ADD_REPLY);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -202,6 +236,7 @@ int main(int argc, char **argv)
         T(who_is_not_read_is_not_late),
         T(who_does_not_read_is_not_late),
         T(last_words_that_nobody_reads),
+        T(a_custodian_that_hangs_is_reported),
     };
 
     rig_child(argc, argv);
