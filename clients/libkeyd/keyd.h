@@ -274,9 +274,9 @@ int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key 
                    struct keyd_error *error);
 
 /* Switches a key off, on again, or destroys it in the token for good. When the call has returned
- * KEYD_OK, it is so in every process of keyd: nothing signs any more with a key that was taken away.
- * A key that something uses is not destroyed: KEYD_CONFLICT names it. *ret is the key as it is now
- * (as it was, for a destroyed one), freed with keyd_keys_free(ret, 1). */
+ * KEYD_OK, it is so in every process of keyd: nothing signs any more with a key that was taken
+ * away. A key that something uses is not destroyed: KEYD_CONFLICT names it. *ret is the key as it
+ * is now (as it was, for a destroyed one), freed with keyd_keys_free(ret, 1). */
 int keyd_keys_disable(struct keyd_client *client, const char *key, struct keyd_key **ret,
                       struct keyd_error *error);
 /* See keyd_keys_disable. */
