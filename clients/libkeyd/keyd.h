@@ -16,7 +16,7 @@
  *   - keyd_ping, keyd_sign, keyd_sign_batch, keyd_get_public_key until the deadline itself (keyd
  *     restarts in about a second: a handshake that waits is better off than one that fails), also
  *     when keyd says that it is busy and when to come back. When keyd was away for a whole
- * deadline, later calls try once and fail at once until it is back;
+ *     deadline, later calls try once and fail at once until it is back;
  *   - the verbs of management find out within a second that nobody is there;
  *   - verbs that change something are never sent twice. One that was under way when the
  *     connection broke fails with KEYD_UNAVAILABLE (without an answer: KEYD_DEADLINE), and may
@@ -289,6 +289,51 @@ int keyd_keys_destroy(struct keyd_client *client, const char *key, struct keyd_k
 
 /* Frees a list of keys. */
 void keyd_keys_free(struct keyd_key *keys, size_t count);
+
+/* ---- importing keys */
+
+#define KEYD_PKCS8_MAX 16384 /* bytes of the longest PKCS#8 that keyd_keys_import looks at */
+
+/* The key in the token that others are wrapped for. `id` is its fingerprint: an import names the
+ * one that it trusts, which came another way or was kept from the first time. */
+struct keyd_import_key {
+    uint8_t id[KEYD_KEY_ID_LEN]; /* SHA-256 over spki */
+    uint8_t *spki;               /* DER SubjectPublicKeyInfo, RSA */
+    size_t spki_len;
+    uint64_t created; /* seconds since 1970, UTC */
+    int *types;       /* enum keyd_key_type: what the token can take in */
+    size_t type_count;
+};
+
+/* The import key as it is now. The first time keyd makes it in the token, which takes seconds: give
+ * the client such a deadline. Fails with KEYD_UNSUPPORTED when the token cannot unwrap. Freed with
+ * keyd_import_key_free. */
+int keyd_import_key(struct keyd_client *client, struct keyd_import_key **ret,
+                    struct keyd_error *error);
+
+/* Makes a new import key, and gives it as keyd_import_key does. Imports that were begun with the
+ * one before it may still be finished. */
+int keyd_import_key_rotate(struct keyd_client *client, struct keyd_import_key **ret,
+                           struct keyd_error *error);
+
+/* Frees an import key. NULL is fine. */
+void keyd_import_key_free(struct keyd_import_key *key);
+
+/* Imports a private key: DER PrivateKeyInfo (PKCS#8, RFC 5208), not encrypted, nothing after it; it
+ * stays the caller's, who keeps it in memory that is locked and wiped. The key leaves the process
+ * only wrapped for keyd's import key, whose fingerprint must be `import_key`; beside it goes a
+ * signature by the key itself, over the wrapped bytes, tenant and name (proto/README.md, Import).
+ * What the library itself keeps of the key meanwhile is wiped before it returns. purposes 0: as
+ * keyd_keys_generate.
+ * Fails with KEYD_BAD_REQUEST for what is no private key or cannot be unwrapped, KEYD_UNSUPPORTED
+ * for a type that keyd or its token does not take, KEYD_DENIED when keyd shows another import key
+ * (names both; nothing was sent), KEYD_EXISTS when the name is taken or the tenant has this key
+ * already (says under which name), KEYD_CONFLICT when it cannot be imported at all. *ret is freed
+ * with keyd_keys_free(ret, 1). */
+int keyd_keys_import(struct keyd_client *client, const char *tenant, const char *name,
+                     uint32_t purposes, const uint8_t import_key[KEYD_KEY_ID_LEN],
+                     const uint8_t *pkcs8, size_t pkcs8_len, struct keyd_key **ret,
+                     struct keyd_error *error);
 
 /* A PKCS#10 request (RFC 2986) signed in the token. subject: "CN=www.example.com,O=Acme" (RFC 4514)
  * or "/O=Acme/CN=www.example.com"; sans: DNS names. *ret_pem is freed with keyd_free. */

@@ -5,7 +5,7 @@
 #include "clients/libkeyd/result.h"
 #include "proto/base/mem.h"
 
-static bool add_key(struct result *r, const Keyd__V1__Key *from, struct err *err)
+bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err)
 {
     struct keyd_key *k = result_add(r);
 
@@ -39,7 +39,7 @@ static bool keys_generate(struct keyd_client *client, Keyd__V1__KeysGenerate *bo
     request.keys_generate = body;
     TRY(call_one(client, JOB_CHANGE, call_deadline(client), &request,
                  KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE_REPLY, &a, &reply, err));
-    return add_key(r, reply->keys_generate_reply->key, err);
+    return result_add_key(r, reply->keys_generate_reply->key, err);
 }
 
 int keyd_keys_generate(struct keyd_client *client, const char *tenant, const char *name, int type,
@@ -81,7 +81,7 @@ static bool keys_list(struct keyd_client *client, const char *tenant, struct res
                      KEYD__V1__ENVELOPE__BODY_KEYS_LIST_REPLY, a, &reply, err));
         const Keyd__V1__KeysListReply *page = reply->keys_list_reply;
         for (size_t i = 0; i < page->n_keys; i++)
-            TRY(add_key(r, page->keys[i], err));
+            TRY(result_add_key(r, page->keys[i], err));
         TRY(cursor_move(&next, page->next, page->n_keys, err));
     } while (next.at[0]);
     return result_ok(r, err);
@@ -117,7 +117,7 @@ static bool keys_show(struct keyd_client *client, const char *key, struct result
     request.keys_show = &body;
     TRY(call_one(client, JOB_READING, call_deadline(client), &request,
                  KEYD__V1__ENVELOPE__BODY_KEYS_SHOW_REPLY, &a, &reply, err));
-    return add_key(r, reply->keys_show_reply->key, err);
+    return result_add_key(r, reply->keys_show_reply->key, err);
 }
 
 int keyd_keys_show(struct keyd_client *client, const char *key, struct keyd_key **ret,
@@ -145,11 +145,11 @@ static int change(struct keyd_client *client, envelope *request, Keyd__V1__Envel
     bool ok = call_one(client, JOB_CHANGE, call_deadline(client), request, want, &a, &reply, &err);
 
     if (ok && want == KEYD__V1__ENVELOPE__BODY_KEYS_DISABLE_REPLY)
-        ok = add_key(&r, reply->keys_disable_reply->key, &err);
+        ok = result_add_key(&r, reply->keys_disable_reply->key, &err);
     else if (ok && want == KEYD__V1__ENVELOPE__BODY_KEYS_ENABLE_REPLY)
-        ok = add_key(&r, reply->keys_enable_reply->key, &err);
+        ok = result_add_key(&r, reply->keys_enable_reply->key, &err);
     else if (ok)
-        ok = add_key(&r, reply->keys_destroy_reply->key, &err);
+        ok = result_add_key(&r, reply->keys_destroy_reply->key, &err);
     if (ok)
         *ret = result_take(&r);
     return call_result(ok, &err, error);

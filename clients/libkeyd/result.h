@@ -39,6 +39,10 @@ char *result_str(struct result *r, const char *s);
 /* A copy of bytes; NULL and 0 for none. */
 uint8_t *result_bytes(struct result *r, ProtobufCBinaryData from, size_t *ret_len);
 
+/* Adds a struct keyd_key with what an answer says of a key. ERR_INTERNAL for an answer that holds
+ * none. (keys.c) */
+bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err) MUST_USE;
+
 /* Whether everything did fit; ERR_INTERNAL if not. After it result_take cannot fail. */
 bool result_ok(struct result *r, struct err *err) MUST_USE;
 

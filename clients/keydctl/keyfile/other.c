@@ -105,7 +105,10 @@ static const struct kind beginnings[] = {
 
 static bool say(const char *what, const char *hint, const char *wanted, struct err *err)
 {
-    err_set(err, ERR_BAD_REQUEST, "this is %s, and no %s", what, wanted);
+    bool alike = strstr(what, wanted) != NULL; /* "an SSH private key" */
+
+    err_set(err, ERR_BAD_REQUEST, "this is %s%s%s", what, alike ? "" : ", and no ",
+            alike ? "" : wanted);
     return err_hint(err, "%s", hint);
 }
 

@@ -21,6 +21,13 @@ static bool grow(struct secret *s, size_t room, struct err *err)
     return true;
 }
 
+static bool too_large(size_t cap, const char *name, struct err *err)
+{
+    err_set(err, ERR_TOO_LARGE, "%s has more than %zu KiB, which no key or certificate has", name,
+            cap >> 10);
+    return err_hint(err, "is the path right?");
+}
+
 static bool read_all(struct secret *s, size_t room, int fd, size_t cap, const char *name,
                      struct err *err)
 {
@@ -29,11 +36,8 @@ static bool read_all(struct secret *s, size_t room, int fd, size_t cap, const ch
             room = room < cap / 2 ? room * 2 : cap + 1;
             TRY(grow(s, room, err));
         }
-        if (s->len > cap) {
-            err_set(err, ERR_TOO_LARGE, "%s has more than %zu KiB, which no key or certificate has",
-                    name, cap >> 10);
-            return err_hint(err, "is the path right?");
-        }
+        if (s->len > cap)
+            return too_large(cap, name, err);
         ssize_t n = read(fd, s->bytes + s->len, room - s->len);
         if (n < 0 && errno == EINTR)
             continue;
@@ -55,8 +59,10 @@ static bool read_fd(int fd, size_t cap, const char *name, struct secret *ret, st
         return err_errno(err, ERR_STORAGE, errno, "cannot look at %s", name);
     if (S_ISDIR(st.st_mode))
         return err_set(err, ERR_BAD_REQUEST, "%s is a directory, and no file", name);
+    if (S_ISREG(st.st_mode) && st.st_size > (off_t)cap)
+        return too_large(cap, name, err);
     if (S_ISREG(st.st_mode))
-        room = st.st_size > (off_t)cap ? cap + 1 : (size_t)st.st_size + 1;
+        room = (size_t)st.st_size + 1;
     TRY(secret_new(&s, room, err));
     if (!read_all(&s, room, fd, cap, name, err)) {
         secret_free(&s);

@@ -88,7 +88,7 @@ static void test_forms(void **state)
         {"cp rsa.p8 f", "this is a private key, and no certificate", "--cert takes"},
         {"openssl pkey -in rsa.pem -pubout -out f", "a public key, and no certificate", "--cert"},
         {"openssl req -config cnf -new -key rsa.pem -subj /CN=x -outform DER -out f",
-         "a certificate signing request, and no certificate", "--cert"},
+         "this is a certificate signing request", "--cert takes"},
         {"openssl x509 -in rsa.crt -outform DER >f; echo >>f", "1 bytes follow", ""},
         {"grep -v END rsa.crt >f", "no whole END line", ""},
         {"sed 5d rsa.crt >f", "the certificate is damaged", ""},
