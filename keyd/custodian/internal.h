@@ -21,7 +21,8 @@
 #define NOTE_SIZE 200
 
 _Static_assert(TABLE_ID_LEN == KEY_ID_LEN && TABLE_SPKI_MAX == SPKI_MAX_LEN, "one size of keys");
-_Static_assert(CKA_ID_MAX == REGISTRY_CKA_ID_MAX && CKA_ID_MAX == TOKEN_CKA_ID_MAX, "one CKA_ID");
+_Static_assert(CKA_ID_MAX == REGISTRY_CKA_ID_MAX, "one CKA_ID");
+_Static_assert(CKA_ID_MAX == TOKEN_CKA_ID_MAX, "one CKA_ID");
 
 /* A gate or signer that we talk to. */
 struct peer {
