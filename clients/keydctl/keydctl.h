@@ -28,11 +28,14 @@ struct ctx {
 };
 
 /* Tables of commands, one per noun. */
-extern const struct command tenants_commands[], keys_commands[], csr_commands[], token_commands[],
-    status_commands[];
+extern const struct command tenants_commands[], keys_commands[], import_commands[], csr_commands[],
+    token_commands[], status_commands[];
 
 /* Says on stderr what was wrong and what to do; returns the status for its class. */
 int complain(const struct ctx *ctx, const struct keyd_error *error);
+
+/* As complain, of what went wrong on this side. */
+int complain_err(const struct err *err);
 
 /* As complain, of a command line that cannot be: STATUS_USAGE. */
 int complain_usage(const struct err *err);
@@ -43,6 +46,13 @@ int present(const struct ctx *ctx, json_t *value, bool (*show)(const json_t *val
 
 /* A key as the machines see it: all that keyd told. */
 json_t *key_json(const struct keyd_key *key);
+
+/* Prints what key_json made as fields, for present. */
+bool show_key(const json_t *value);
+
+/* Reads purposes, words with commas between them; NULL: 0, which is keyd's default.
+ * ERR_BAD_REQUEST. */
+bool parse_purposes(const char *list, uint32_t *ret, struct err *err) MUST_USE;
 
 /* The table row of --key, which most commands have. */
 #define KEY_OPTION(about)                                                                          \

@@ -93,7 +93,7 @@ static const struct column fields[] = {
     {0},
 };
 
-static bool show_key(const json_t *value)
+bool show_key(const json_t *value)
 {
     out_fields(stdout, fields, value, 0);
     return true;
@@ -146,8 +146,7 @@ static bool parse_purpose(const char *word, uint32_t *purposes, struct err *err)
     return no_such("purpose", word, known, err);
 }
 
-/* Words with commas between them; NULL: keyd's default. */
-static bool parse_purposes(const char *list, uint32_t *ret, struct err *err)
+bool parse_purposes(const char *list, uint32_t *ret, struct err *err)
 {
     uint32_t purposes = 0;
     char word[64];

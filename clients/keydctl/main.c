@@ -9,13 +9,15 @@
 #include <string.h>
 
 #include "clients/keydctl/keydctl.h"
+#include "clients/keydctl/keyfile/keyfile.h"
 #include "clients/keydctl/output.h"
 
 #define DEFAULT_SOCKET  "/run/keyd/control/control.sock"
 #define DEFAULT_TIMEOUT 10
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, csr_commands, token_commands, status_commands, NULL,
+    tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
+    status_commands,  NULL,
 };
 
 /* ---- help */
@@ -106,6 +108,12 @@ int complain(const struct ctx *ctx, const struct keyd_error *error)
     return status_of(error->code);
 }
 
+int complain_err(const struct err *err)
+{
+    say(err->text, err->hint);
+    return status_of(err->code);
+}
+
 int complain_usage(const struct err *err)
 {
     say(err->text, err->hint);
@@ -152,6 +160,8 @@ static int run(struct ctx *ctx)
     if (!args_complete(&ctx->args, &err) ||
         (given && !args_seconds(given, "--timeout", &seconds, &err)))
         return complain_usage(&err);
+    if (c->reads_keys && !keyfile_begin(&err))
+        return complain_err(&err);
     ctx->socket = socket_path(&ctx->args);
     ctx->json = args_get(&ctx->args, "json") != NULL;
     if (keyd_client_new(&ctx->client, ctx->socket, seconds * 1000, "keydctl " KEYD_VERSION,

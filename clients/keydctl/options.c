@@ -17,7 +17,7 @@ const struct option_row global_options[] = {
      "keyd's control socket (default: $KEYD_CONTROL_SOCKET, else\n"
      "/run/keyd/control/control.sock)",
      0},
-    {"timeout", "SECONDS", "how long to wait (default: 10; keys-generate: 60)", 0},
+    {"timeout", "SECONDS", "how long to wait (default: 10; keys-generate, keys-import: 60)", 0},
     {"json", NULL, "print JSON, for machines", 0},
     {"help", NULL, "show help; after a command: about it, with an example", 0},
     {"version", NULL, "print the version of keydctl", 0},

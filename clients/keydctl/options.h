@@ -35,6 +35,7 @@ struct command {      /* a table ends with a row without a name */
     const char *example;
     const struct option_row *options;
     unsigned timeout; /* seconds, unless --timeout is given; 0: 10 */
+    bool reads_keys;  /* private keys in the clear: keyfile_begin comes first */
 };
 
 struct given {

@@ -18,7 +18,7 @@
 
 #define STACK_USED 65536 /* bytes below us that libcrypto may have written key material to */
 
-_Static_assert((int)KEYD_PKCS8_MAX == (int)IMPORT_PKCS8_MAX, "as in proto");
+_Static_assert(KEYD_PKCS8_MAX == IMPORT_PKCS8_MAX && KEYD_SIGNATURE_MAX >= 512, "as in proto");
 _Static_assert((int)IMPORT_HASH_SHA1 == (int)KEYD__V1__IMPORT_HASH__IMPORT_HASH_SHA1 &&
                    (int)IMPORT_HASH_SHA256 == (int)KEYD__V1__IMPORT_HASH__IMPORT_HASH_SHA256,
                "hashes as on the wire");
@@ -198,7 +198,7 @@ static bool wrap_both(const Keyd__V1__ImportKeyInfo *info, const uint8_t *pkcs8,
 struct import {
     const char *tenant, *name;
     uint32_t purposes;
-    const uint8_t *pinned; /* id of the import key that the caller trusts */
+    const uint8_t *trusted; /* id of the import key that the caller trusts */
     const uint8_t *pkcs8;
     size_t pkcs8_len;
 
@@ -219,10 +219,10 @@ static bool trusts(const struct import *m, struct err *err)
     if (m->begun->nonce.len != IMPORT_NONCE_LEN)
         return err_set(err, ERR_INTERNAL, "keyd's answer holds no nonce of %d bytes",
                        IMPORT_NONCE_LEN);
-    if (memcmp(id, m->pinned, sizeof(id)) == 0)
+    if (memcmp(id, m->trusted, sizeof(id)) == 0)
         return true;
     err_set(err, ERR_DENIED, "keyd shows the import key %s, not %s; nothing was sent",
-            hex_encode(id, sizeof(id), theirs), hex_encode(m->pinned, sizeof(id), ours));
+            hex_encode(id, sizeof(id), theirs), hex_encode(m->trusted, sizeof(id), ours));
     return err_hint(err, "was it rotated? ask the operator for the fingerprint; if not, somebody "
                          "stands between you and keyd");
 }
@@ -242,7 +242,7 @@ static bool takes_type(const struct import *m, enum key_type type, struct err *e
 static bool prove(struct import *m, const struct own_key *key, struct err *err)
 {
     const struct import_claim claim = {.nonce = m->begun->nonce.data,
-                                       .import_key = m->pinned,
+                                       .import_key = m->trusted,
                                        .key = key->id,
                                        .tenant = m->tenant,
                                        .name = m->name,
@@ -302,7 +302,7 @@ static bool send_import(struct keyd_client *client, struct import *m, uint64_t d
     body.name = (char *)m->name;
     body.purposes = m->purposes;
     body.nonce = m->begun->nonce;
-    body.import_key = (ProtobufCBinaryData){KEY_ID_LEN, (uint8_t *)(uintptr_t)m->pinned};
+    body.import_key = (ProtobufCBinaryData){KEY_ID_LEN, (uint8_t *)(uintptr_t)m->trusted};
     body.spki = (ProtobufCBinaryData){m->spki_len, m->spki};
     body.wrapped_kek = (ProtobufCBinaryData){m->wrapped.kek_len, m->wrapped.kek};
     body.wrapped_key = (ProtobufCBinaryData){m->wrapped.key_len, m->wrapped.key};
@@ -344,7 +344,7 @@ int keyd_keys_import(struct keyd_client *client, const char *tenant, const char 
     m->tenant = tenant;
     m->name = name;
     m->purposes = purposes;
-    m->pinned = import_key_id;
+    m->trusted = import_key_id;
     m->pkcs8 = pkcs8;
     m->pkcs8_len = pkcs8_len;
     bool ok = keys_import(client, m, &r, &err);

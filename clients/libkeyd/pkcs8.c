@@ -233,14 +233,15 @@ static bool curve_type(int nid, enum key_type *ret, struct err *err)
     return true;
 }
 
-/* The public point of a private number, which stands not in every key: d times G. */
+/* The public point of a private number from 1 up to the curve's order: d times G. */
 static bool public_point(int nid, struct rd d, uint8_t point[POINT_MAX], size_t *ret_len)
 {
     EC_GROUP *group = EC_GROUP_new_by_curve_name(nid);
     EC_POINT *q = group ? EC_POINT_new(group) : NULL;
     BIGNUM *number = BN_bin2bn(d.at, (int)rd_left(&d), NULL);
 
-    if (q && number && EC_POINT_mul(group, q, number, NULL, NULL, NULL) == 1)
+    if (q && number && !BN_is_zero(number) && BN_cmp(number, EC_GROUP_get0_order(group)) < 0 &&
+        EC_POINT_mul(group, q, number, NULL, NULL, NULL) == 1)
         *ret_len =
             EC_POINT_point2oct(group, q, POINT_CONVERSION_UNCOMPRESSED, point, POINT_MAX, NULL);
     BN_clear_free(number);

@@ -46,7 +46,8 @@ bool keyfile_begin(struct err *err) MUST_USE;
 /* Overwrites what calls have left on the stack below the caller's frame, 64 KiB of it. */
 void keyfile_scrub(void);
 
-/* Reads the file at path, or stdin for "-". See keyfile_parse; also ERR_STORAGE, ERR_TOO_LARGE. */
+/* Reads the file at path, or stdin for "-". See keyfile_parse; also ERR_NOT_FOUND,
+ * ERR_STORAGE, ERR_TOO_LARGE. */
 bool keyfile_read(const char *path, const struct keyfile_pass *pass, struct keyfile *ret,
                   struct err *err) MUST_USE;
 

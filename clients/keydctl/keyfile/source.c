@@ -72,13 +72,22 @@ static bool read_fd(int fd, size_t cap, const char *name, struct secret *ret, st
     return true;
 }
 
+static bool cannot_open(const char *path, int e, struct err *err)
+{
+    enum err_code code = e == ENOENT || e == ENOTDIR ? ERR_NOT_FOUND
+                         : e == EACCES || e == EPERM ? ERR_DENIED
+                                                     : ERR_STORAGE;
+
+    return err_errno(err, code, e, "cannot open %s", path);
+}
+
 bool source_read(const char *path, size_t cap, struct secret *ret, struct err *err)
 {
     if (strcmp(path, "-") == 0)
         return read_fd(STDIN_FILENO, cap, "stdin", ret, err);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
-        return err_errno(err, ERR_STORAGE, errno, "cannot open %s", path);
+        return cannot_open(path, errno, err);
     bool ok = read_fd(fd, cap, path, ret, err);
     close(fd);
     return ok;

@@ -7,8 +7,8 @@
 
 #include "proto/base/secret.h"
 
-/* Reads the file at path ("-": stdin) to its end. ERR_STORAGE; ERR_TOO_LARGE: more than cap bytes.
- */
+/* Reads the file at path ("-": stdin) to its end. ERR_NOT_FOUND, ERR_DENIED, ERR_STORAGE;
+ * ERR_TOO_LARGE: more than cap bytes. */
 bool source_read(const char *path, size_t cap, struct secret *ret, struct err *err) MUST_USE;
 
 #endif

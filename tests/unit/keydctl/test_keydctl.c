@@ -215,13 +215,31 @@ static void test_usage(void **state)
          2,
          {"there is no purpose 'tls13-servr'", "did you mean 'tls13-server'?"}},
         {"keys-generate --tenant a --name b --type ec-p256 --purposes csr,", 2, {"no purpose ''"}},
+        {"keys-import --tenant a --name b", 2, {"keys-import needs --key FILE"}},
+        {"keys-import --tenant a --name b --key x --purposes csrr",
+         2,
+         {"there is no purpose 'csrr'", "did you mean 'csr'?"}},
+        {"keys-import --tenant a --name b --key - --passphrase-file -",
+         2,
+         {"stdin (-) can be one of"}},
+        {"keys-import --tenant a --name b --key x --fingerprint 12",
+         2,
+         {"--fingerprint is '12', which is no fingerprint", "64 hex digits"}},
+        {"import-key --unpin --pin", 2, {"--unpin stands alone"}},
+        /* what can be told without keyd is */
+        {"keys-import --tenant a --name b --key /nowhere", 1, {"cannot open /nowhere"}},
+        {"keys-import --tenant a --name b --key - </dev/null", 1, {"stdin: the file is empty"}},
+        {"keys-import --tenant a --name b --key - </etc/passwd",
+         1,
+         {"stdin: this is text without a private key in it", "-----BEGIN PRIVATE KEY-----"}},
         {"--version", 0, {"keydctl "}},
         {"--help", 0, {"commands:\n", "  token-objects ", "exit status:\n", "--socket PATH"}},
         {"help", 0, {"commands:\n"}},
     };
     static const char *const commands[] = {"tenants-add", "tenants-list",  "keys-generate",
                                            "keys-list",   "keys-show",     "keys-ref",
-                                           "csr",         "token-objects", "status"};
+                                           "csr",         "token-objects", "status",
+                                           "keys-import", "import-key",    "import-key-rotate"};
 
     (void)state;
     check_rows(rows, sizeof(rows) / sizeof(*rows));

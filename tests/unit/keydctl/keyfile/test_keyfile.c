@@ -494,7 +494,7 @@ static void test_read(void **state)
         enum err_code code;
         const char *text, *hint;
     } no[] = {
-        {"rm -f f", ERR_STORAGE, "cannot open", ""},
+        {"rm -f f", ERR_NOT_FOUND, "cannot open", ""},
         {"mkdir f", ERR_BAD_REQUEST, "is a directory", ""},
         {"rmdir f; head -c 65537 /dev/zero >f", ERR_TOO_LARGE, "more than 64 KiB", "path right"},
         {"head -c 20000 /dev/zero >f", ERR_BAD_REQUEST, "the file is blank", ""},
