@@ -127,7 +127,7 @@ static bool only_waits(const struct parent *p, const struct child *c)
         return true;
     if (p->starts_stopped || token_process_starting(p))
         return false;
-    return c->proc == PROC_CUSTODIAN || p->table_fd >= 0;
+    return c->proc == PROC_CUSTODIAN || p->table.fd >= 0;
 }
 
 void children_start(struct parent *p)
@@ -184,18 +184,20 @@ static void on_ready(struct parent *p, struct child *c)
     }
 }
 
-/* The parent keeps the table for processes to come, hands it to those that are there, and then
- * tells the custodian: from that moment no process can miss what it holds. */
-static void on_table(struct parent *p, struct child *custodian, uint64_t version, int fd)
+/* The parent keeps a table for processes to come, hands it to those that are there, and then tells
+ * the custodian: from that moment no process can miss what it holds. */
+static void on_table(struct parent *p, struct child *custodian, enum msg_type type,
+                     uint64_t version, int fd)
 {
-    if (p->table_fd >= 0)
-        close(p->table_fd);
-    p->table_fd = fd;
-    p->table_version = version;
+    struct kept *kept = type == MSG_ACCESS ? &p->access : &p->table;
+
+    if (kept->fd >= 0)
+        close(kept->fd);
+    *kept = (struct kept){.fd = fd, .version = version};
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
-        if (c->state != CHILD_WAITING && !spawn_send_table(p, c))
+        if (c->state != CHILD_WAITING && !spawn_send_table(p, c, type))
             kill(c->pid, SIGKILL);
     }
     chan_put(&custodian->chan, MSG_TABLE_KEPT);
@@ -329,7 +331,7 @@ static void on_table_msg(struct parent *p, struct child *c, struct msg *m)
     msg_end(m, &c->chan);
     if (fd < 0)
         msg_fatal(&c->chan, "a table without a file");
-    on_table(p, c, version, fd);
+    on_table(p, c, m->type, version, fd);
 }
 
 static void on_overdue_msg(struct parent *p, struct child *c, struct msg *m)
@@ -364,6 +366,7 @@ static void on_msg(struct parent *p, struct child *c, struct msg *m)
         msg_end(m, &c->chan);
         return;
     case MSG_TABLE:
+    case MSG_ACCESS:
         on_table_msg(p, c, m);
         return;
     case MSG_GUARD:
@@ -616,7 +619,7 @@ void children_reload(struct parent *p)
         if (!child_is_gate(c->proc) || !c->pid)
             continue;
         chan_put(&c->chan, MSG_RELOAD);
-        spawn_put_limits(&c->chan, &p->config);
+        spawn_put_settings(&c->chan, &p->config);
         chan_end(&c->chan);
     }
 }

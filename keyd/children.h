@@ -47,6 +47,12 @@ struct exit_note {
     char why[400];
 };
 
+/* A table that the custodian has published, for processes to come. */
+struct kept {
+    int fd; /* -1: none yet */
+    uint64_t version;
+};
+
 struct parent {
     struct config config;
     char config_path[512];
@@ -59,8 +65,7 @@ struct parent {
     size_t child_count;
     struct exit_note exits[EXITS_KEPT]; /* the i-th of all is at i % EXITS_KEPT */
     uint64_t exit_count;
-    int table_fd; /* the last published table; -1: none yet */
-    uint64_t table_version;
+    struct kept table, access; /* as they were published last */
     uint64_t started;
     bool announced;       /* all were ready once */
     bool starts_stopped;  /* the token refused the PIN: it is not asked again */

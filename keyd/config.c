@@ -2,14 +2,19 @@
 #include "keyd/config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <ini.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_STATE_DIR "/var/lib/keyd"
 #define DEFAULT_RUN_DIR   "/run/keyd"
+#define PRINCIPALS        "principals"
+#define OWN_RULES         2
 
 enum type { TEXT, PATH, NUMBER, CHOICE };
 
@@ -185,12 +190,68 @@ static bool set_by_name(struct config *c, const char *section, const char *key, 
                     near->key);
 }
 
+/* ---- who is who */
+
+static bool find_id(struct rule *rule, struct err *err)
+{
+    if (rule->proof == PROOF_USER) {
+        const struct passwd *user = getpwnam(rule->text);
+
+        if (!user)
+            return err_set(err, ERR_BAD_REQUEST, "there is no user \"%s\"", rule->text);
+        rule->id = user->pw_uid;
+    } else if (rule->proof == PROOF_UNIX_GROUP) {
+        const struct group *group = getgrnam(rule->text);
+
+        if (!group)
+            return err_set(err, ERR_BAD_REQUEST, "there is no group \"%s\"", rule->text);
+        rule->id = group->gr_gid;
+    }
+    return true;
+}
+
+static bool add_rule(struct config *c, const char *name, const char *value, struct err *err)
+{
+    if (c->rule_count == RULES_MAX - OWN_RULES) {
+        err_set(err, ERR_TOO_LARGE, "more than %d rules for principals", RULES_MAX - OWN_RULES);
+        return err_hint(err, "one rule with a \"*\" stands for many certificates");
+    }
+    TRY(rule_parse(&c->rules[c->rule_count], name, value, err));
+    TRY(find_id(&c->rules[c->rule_count], err));
+    c->rule_count++;
+    return true;
+}
+
+/* Root and keyd's own user can read all that keyd has: they are operators if no rule says
+ * otherwise. */
+static void add_own_rule(struct config *c, const char *user, uid_t uid)
+{
+    struct rule *rule = &c->rules[c->rule_count++];
+
+    *rule = (struct rule){
+        .principal = {.role = ROLE_OPERATOR}, .proof = PROOF_USER, .id = (uint32_t)uid};
+    snprintf(rule->principal.name, sizeof(rule->principal.name), "operator");
+    snprintf(rule->text, sizeof(rule->text), "%s", user);
+}
+
+static void add_own_rules(struct config *c)
+{
+    const struct passwd *own = geteuid() == 0 && *c->user ? getpwnam(c->user) : getpwuid(geteuid());
+
+    add_own_rule(c, "root", 0);
+    if (own && own->pw_uid != 0)
+        add_own_rule(c, own->pw_name, own->pw_uid);
+}
+
 /* libinih's form: 0 makes ini_parse return the line. */
 static int on_setting(void *user, const char *section, const char *key, const char *value)
 {
     struct reading *r = user;
 
-    if (r->failed || set_by_name(r->config, section, key, value, r->err))
+    if (r->failed)
+        return 1;
+    if (strcmp(section, PRINCIPALS) == 0 ? add_rule(r->config, key, value, r->err)
+                                         : set_by_name(r->config, section, key, value, r->err))
         return 1;
     r->failed = true;
     return 0;
@@ -232,6 +293,7 @@ static bool derive(struct config *c, struct err *err)
         snprintf(c->run_dir, sizeof(c->run_dir), "%.500s/run", c->state_dir);
     else if (!*c->run_dir)
         snprintf(c->run_dir, sizeof(c->run_dir), DEFAULT_RUN_DIR);
+    add_own_rules(c);
     if (!*c->token_uri)
         snprintf(c->token_uri, sizeof(c->token_uri),
                  "pkcs11:token=keyd?module-path=" KEYD_SOFTHSM_MODULE
@@ -328,6 +390,23 @@ static void print_doc(FILE *out, const char *doc)
     }
 }
 
+static const char principals_doc[] =
+    "\n[" PRINCIPALS "]\n"
+    "# Who is who: NAME = ROLE [tenant=T] [group=G] PROOF. The first line that fits decides; whom\n"
+    "# none fits is refused. Frontends are at home on keyd.sock, all others on control.sock.\n"
+    "# ROLE is operator, tenant (its own keys), frontend (signs with the keys that it was "
+    "granted:\n"
+    "# keydctl grants-add), agent (watches), issuer (the ACME client) or auditor (reads).\n"
+    "# PROOF is user=NAME or unix-group=NAME on a unix socket, uri=URI (the one URI in the\n"
+    "# subjectAltName of a client certificate) or spki=HEX (SHA-256 of its public key).\n"
+    "# A \"*\" in NAME stands for the same text as the \"*\" in its uri.\n"
+    "# Root and keyd's own user are operators if no line says otherwise.\n"
+    "# SIGHUP takes a change over; connections of who is somebody else then are cut.\n"
+    "#www = frontend user=www-data\n"
+    "#fe-* = frontend group=edge uri=spiffe://platform/frontend/fe-*\n"
+    "#ops = operator unix-group=keyd-admin\n"
+    "#acme = tenant tenant=acme spki=HEX\n";
+
 static void print_limits(FILE *out, const struct setting *s)
 {
     if (s->type == NUMBER)
@@ -350,4 +429,5 @@ void config_print(FILE *out)
         print_limits(out, s);
         fprintf(out, "#%s = %s\n", s->key, s->fallback);
     }
+    fputs(principals_doc, out);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "keyd/policy/principal.h"
 #include "proto/base/err.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/keyd/keyd.conf"
@@ -34,6 +35,9 @@ struct config {
     uint32_t queue;
     uint32_t buffers_mib;
     uint32_t default_deadline_ms, max_deadline_ms;
+    /* [principals]: those of the file, then root and keyd's own user as operators */
+    struct rule rules[RULES_MAX];
+    size_t rule_count;
 };
 
 /* Reads the file; every setting that it leaves out has its default (a missing file is an error).
@@ -47,7 +51,7 @@ void config_print(FILE *out);
 bool config_socket_path(const struct config *c, const char *name, char ret[SOCKET_PATH_MAX + 1],
                         struct err *err) MUST_USE;
 
-/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits],
+/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits], [principals],
  * signer-timeout-ms and restart-delay-max-ms may differ. The error names the first setting that
  * needs a restart. */
 bool config_reloadable(const struct config *old, const struct config *now,

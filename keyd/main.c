@@ -408,7 +408,7 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},
         {0},
     };
-    static struct parent p = {.lock_fd = -1, .table_fd = -1};
+    static struct parent p = {.lock_fd = -1, .table.fd = -1, .access.fd = -1};
     enum action action = ACT_NONE;
     int o;
 

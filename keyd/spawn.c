@@ -120,7 +120,18 @@ static int pin_pipe(const struct secret *pin)
     return ends[0];
 }
 
-void spawn_put_limits(struct chan *chan, const struct config *c)
+static void put_rule(struct chan *chan, const struct rule *r)
+{
+    put_str(chan, r->principal.name);
+    put_u32(chan, r->principal.role);
+    put_str(chan, r->principal.tenant);
+    put_str(chan, r->principal.group);
+    put_u8(chan, (uint8_t)r->proof);
+    put_str(chan, r->text);
+    put_u32(chan, r->id);
+}
+
+void spawn_put_settings(struct chan *chan, const struct config *c)
 {
     put_u32(chan, c->connections);
     put_u32(chan, c->in_flight);
@@ -129,15 +140,30 @@ void spawn_put_limits(struct chan *chan, const struct config *c)
     put_u32(chan, c->default_deadline_ms);
     put_u32(chan, c->max_deadline_ms);
     put_u32(chan, c->signer_timeout_ms);
+    put_u32(chan, (uint32_t)c->rule_count);
+    for (size_t i = 0; i < c->rule_count; i++)
+        put_rule(chan, &c->rules[i]);
 }
 
-bool spawn_send_table(struct parent *p, struct child *c)
+static bool send_kept(struct child *c, enum msg_type type, const struct kept *kept)
 {
-    if (p->table_fd < 0 || c->proc == PROC_CUSTODIAN)
+    if (kept->fd < 0)
         return true;
-    chan_put(&c->chan, MSG_TABLE);
-    put_u64(&c->chan, p->table_version);
-    return chan_end_fds(&c->chan, &p->table_fd, 1);
+    chan_put(&c->chan, type);
+    put_u64(&c->chan, kept->version);
+    return chan_end_fds(&c->chan, &kept->fd, 1);
+}
+
+bool spawn_send_table(struct parent *p, struct child *c, enum msg_type type)
+{
+    if (!msg_allowed(type, PROC_PARENT, c->proc))
+        return true;
+    return send_kept(c, type, type == MSG_ACCESS ? &p->access : &p->table);
+}
+
+static bool send_tables(struct parent *p, struct child *c)
+{
+    return spawn_send_table(p, c, MSG_TABLE) && spawn_send_table(p, c, MSG_ACCESS);
 }
 
 static bool send_start(struct parent *p, struct child *c)
@@ -147,9 +173,9 @@ static bool send_start(struct parent *p, struct child *c)
     chan_put(&c->chan, MSG_START);
     if (child_is_gate(c->proc)) {
         put_u8(&c->chan, p->config.landlock_optional);
-        spawn_put_limits(&c->chan, &p->config);
+        spawn_put_settings(&c->chan, &p->config);
         fd = p->listeners[c->proc == PROC_GATE_SIGNING ? SOCKET_FRONTEND : SOCKET_CONTROL_PLANE];
-        return chan_end_fds(&c->chan, &fd, 1) && spawn_send_table(p, c);
+        return chan_end_fds(&c->chan, &fd, 1) && send_tables(p, c);
     }
     if (c->proc == PROC_SIGNER)
         put_u32(&c->chan, c->index);
@@ -159,7 +185,7 @@ static bool send_start(struct parent *p, struct child *c)
     fd = pin_pipe(&p->pin);
     if (fd < 0)
         return false;
-    bool ok = chan_end_fds(&c->chan, &fd, 1) && spawn_send_table(p, c);
+    bool ok = chan_end_fds(&c->chan, &fd, 1) && send_tables(p, c);
     close(fd);
     return ok;
 }

@@ -18,11 +18,13 @@ const char *child_name(const struct child *c, char buf[32]);
  * child that cannot be told is killed, and reaped like any other. */
 bool spawn(struct parent *p, struct child *c, struct err *err) MUST_USE;
 
-/* Hands the last published table to a gate or signer. False: it is gone. */
-bool spawn_send_table(struct parent *p, struct child *c) MUST_USE;
+/* Hands a table (MSG_TABLE, MSG_ACCESS) as it was published last to a child that may have it.
+ * False: it is gone. */
+bool spawn_send_table(struct parent *p, struct child *c, enum msg_type type) MUST_USE;
 
-/* Appends the limits that gates keep, to MSG_START and MSG_RELOAD alike. */
-void spawn_put_limits(struct chan *chan, const struct config *c);
+/* Appends the limits that gates keep and the rules who is who, to MSG_START and MSG_RELOAD alike.
+ */
+void spawn_put_settings(struct chan *chan, const struct config *c);
 
 /* Becomes a child: what `keyd --child KIND INDEX` runs. Does not return. */
 _Noreturn void child_main(const char *kind, const char *index);

@@ -22,7 +22,7 @@
 
 void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1])
 {
-    snprintf(ret, IMPORT_PRINCIPAL_MAX + 1, "%s %u", role_name(ask->role), ask->uid);
+    snprintf(ret, IMPORT_PRINCIPAL_MAX + 1, "%s %s", role_name(ask->who->role), ask->who->name);
 }
 
 /* ---- what the token can do */

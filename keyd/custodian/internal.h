@@ -5,7 +5,8 @@
 #ifndef KEYD_CUSTODIAN_INTERNAL_H
 #define KEYD_CUSTODIAN_INTERNAL_H
 
-#include "keyd/policy/verbs.h"
+#include "keyd/policy/principal.h"
+#include "keyd/process/access.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
 #include "keyd/registry/registry.h"
@@ -36,11 +37,10 @@ struct peer {
 /* A request that waits for its turn. */
 struct request {
     struct request *next;
-    uint64_t call;       /* the gate's */
-    enum role role;      /* of who asks */
-    uint32_t uid;        /* and his user id, for the log */
-    uint64_t until;      /* clock_us: nobody waits for the answer after that */
-    uint32_t generation; /* of the gate that handed it over */
+    uint64_t call;        /* the gate's */
+    struct principal who; /* asks */
+    uint64_t until;       /* clock_us: nobody waits for the answer after that */
+    uint32_t generation;  /* of the gate that handed it over */
     size_t len;
     uint8_t bytes[]; /* the packed Envelope */
 };
@@ -143,8 +143,8 @@ void request_forget(struct custodian *c, uint32_t generation);
 /* A request while it is served. */
 struct ask {
     const envelope *e;
-    enum role role;
-    uint32_t uid;
+    const struct principal *who;
+    enum scope scope;    /* on what he may call this verb */
     struct arena *arena; /* what the reply is made of */
 };
 
@@ -221,7 +221,7 @@ bool import_probe(struct custodian *c, struct err *err) MUST_USE;
 /* Whether the token can unwrap at all; tries it, if that was not done yet. ERR_UNSUPPORTED. */
 bool import_possible(struct custodian *c, struct err *err) MUST_USE;
 
-/* Who asks, as nonces and failures remember him: "operator 1000". */
+/* Who asks, as nonces and failures remember him: "operator root". */
 void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1]);
 
 /* Its handle in our session, looked up and proven if it was not before. */

@@ -152,6 +152,8 @@ bool publish_put(struct custodian *c, const struct registry_key *key, enum key_s
                               .spki_len = key->spki_len};
 
     memcpy(entry.id, key->id, sizeof(entry.id));
+    memcpy(entry.tenant, key->tenant, sizeof(entry.tenant));
+    memcpy(entry.name, key->name, sizeof(entry.name));
     memcpy(entry.cka_id, key->cka_id, sizeof(entry.cka_id));
     memcpy(entry.spki, key->spki, sizeof(entry.spki));
     struct table_key *put = table_put(&c->table, &entry);

@@ -78,8 +78,9 @@ static void log_failure(const struct request *r, const envelope *e, const struct
     bool fault = err_class(err->code) == ERR_CLASS_FAULT;
     char line[600];
 
-    log_line(fault ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s failed: request=%llu uid=%u: %s",
-             verb ? verb->name : "a request", e ? (unsigned long long)e->id : 0, r->uid,
+    log_line(fault ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+             "%s failed: request=%llu principal=%s: %s", verb ? verb->name : "a request",
+             e ? (unsigned long long)e->id : 0, principal_text(&r->who),
              log_err(err, line, sizeof(line)));
 }
 
@@ -127,8 +128,9 @@ void request_take(struct custodian *c, struct peer *p, struct msg *m)
     struct request head = {.generation = p->chan.generation};
 
     head.call = rd_u64(&m->body);
-    head.role = (enum role)rd_u32(&m->body);
-    head.uid = rd_u32(&m->body);
+    msg_get_str(m, head.who.name, sizeof(head.who.name));
+    head.who.role = (enum role)rd_u32(&m->body);
+    msg_get_str(m, head.who.tenant, sizeof(head.who.tenant));
     head.until = clock_us() + (uint64_t)rd_u32(&m->body) * 1000;
     const uint8_t *bytes = msg_get_bytes(m, &head.len);
     msg_end(m, &p->chan);
@@ -174,14 +176,14 @@ void request_forget(struct custodian *c, uint32_t generation)
 
 /* ---- serving */
 
-static bool judge(const struct custodian *c, const struct ask *ask, const struct served **ret,
+static bool judge(const struct custodian *c, struct ask *ask, const struct served **ret,
                   struct err *err)
 {
     const struct verb *verb = verb_of(ask->e->body_case);
     const struct served *s = served_of(ask->e->body_case);
     enum verb_server server;
 
-    TRY(verb_allowed(verb, ask->role, err));
+    TRY(verb_allowed(verb, ask->who->role, &ask->scope, err));
     TRY(verb_route(verb, SOCKET_CONTROL, &server, err));
     if (server != SERVED_BY_CUSTODIAN || !s)
         return err_set(err, ERR_INTERNAL, "%s is not served by the custodian", verb->name);
@@ -194,7 +196,7 @@ static bool judge(const struct custodian *c, const struct ask *ask, const struct
     return true;
 }
 
-static bool serve_it(struct custodian *c, const struct request *r, const struct ask *ask,
+static bool serve_it(struct custodian *c, const struct request *r, struct ask *ask,
                      envelope *answer, struct err *err)
 {
     const struct served *s = NULL;
@@ -214,7 +216,7 @@ static void serve_request(struct custodian *c, const struct request *r, struct a
     struct err err = {.code = ERR_NONE};
     envelope answer = KEYD__V1__ENVELOPE__INIT;
     const envelope *e = frame_decode(in, r->bytes, r->len, &err);
-    const struct ask ask = {.e = e, .role = r->role, .uid = r->uid, .arena = out};
+    struct ask ask = {.e = e, .who = &r->who, .arena = out};
 
     if (e)
         answer.id = e->id;

@@ -85,7 +85,7 @@ bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct
     if (request->key_id.len != KEY_ID_LEN)
         return err_set(err, ERR_BAD_REQUEST, "a key id of %zu bytes; it has %d",
                        request->key_id.len, KEY_ID_LEN);
-    TRY(key_for_csr(c, request->key_id.data, ask->role, &key, err));
+    TRY(key_for_csr(c, request->key_id.data, ask->who->role, &key, err));
     const struct scheme *scheme = scheme_by_code(request->scheme);
     if (!scheme)
         return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
@@ -140,7 +140,7 @@ bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, 
     TRY(reply);
     keyd__v1__create_csr_reply__init(reply);
     TRY(registry_key_find(c->registry, request->key, &row, err));
-    TRY(key_for_csr(c, row.id, ask->role, &key, err));
+    TRY(key_for_csr(c, row.id, ask->who->role, &key, err));
     TRY(build_and_sign(c, key, request, &pem, err));
     reply->pem = arena_dup(ask->arena, pem, strlen(pem));
     if (!reply->pem)

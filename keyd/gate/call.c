@@ -60,7 +60,7 @@ struct call *call_new(struct gate *g, struct conn *conn)
     struct arena arena = call->arena;
     *call = (struct call){.handle = call->handle + (1ull << 32),
                           .conn = conn,
-                          .principal = conn_principal(conn),
+                          .line = conn_line(conn),
                           .arena = arena,
                           .received = clock_us()};
     g->open_calls++;
@@ -166,9 +166,9 @@ static void log_failure(struct gate *g, const struct call *call, const struct er
         hex_encode(call->key->id, 8, key + 5);
     }
     log_line(err_class(err->code) == ERR_CLASS_FAULT ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-             "%s failed: request=%llu uid=%u%s after %llu us: %s",
+             "%s failed: request=%llu principal=%s%s after %llu us: %s",
              call->verb ? call->verb->name : "a request", (unsigned long long)call->id,
-             call->principal ? call->principal->uid : 0, key,
+             principal_text(&call->line->who), key,
              (unsigned long long)(clock_us() - call->received), log_err(err, line, sizeof(line)));
 }
 

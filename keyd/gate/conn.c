@@ -10,6 +10,7 @@
 #include "keyd/gate/call.h"
 #include "keyd/gate/queue.h"
 #include "keyd/gate/request.h"
+#include "keyd/gate/who.h"
 #include "keyd/process/log.h"
 #include "proto/base/buf.h"
 #include "proto/base/clock.h"
@@ -30,7 +31,9 @@
 struct conn {
     struct gate *gate;
     int fd;
-    struct principal *principal;
+    struct line *line;
+    struct identity identity;
+    char proof[PROOF_MAX]; /* how it showed who it is */
     struct event *readable, *writable;
     struct event *closed; /* while it is not read: nobody signs for who is gone */
     struct buf in, out;
@@ -137,7 +140,7 @@ static void abandon_calls(struct gate *g, struct conn *c)
 
         if (call->conn != c)
             continue;
-        if (call->list == &c->principal->waiting) {
+        if (call->list == &call->line->waiting) {
             queue_remove(&g->queue, call);
             call_free(g, call);
         } else if (call->list == &g->status_calls) {
@@ -174,7 +177,7 @@ static void conn_close(struct gate *g, struct conn *c)
         g->conns = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    c->principal->connections--;
+    c->line->connections--;
     g->conn_count--;
     mem_free(c);
 }
@@ -188,12 +191,17 @@ void conn_lose(struct gate *g, struct conn *c, const struct err *err)
     if (c->losing)
         return;
     if (call_may_log(g))
-        log_line(LOG_LEVEL_WARNING, "connection of uid %u ends: %s", c->principal->uid,
-                 log_err(err, line, sizeof(line)));
+        log_line(LOG_LEVEL_WARNING, "connection of %s (%s) ends: %s", principal_text(&c->line->who),
+                 c->proof, log_err(err, line, sizeof(line)));
     frame_error_of(err, &error);
     last.body_case = KEYD__V1__ENVELOPE__BODY_ERROR;
     last.error = &error;
     conn_send(g, c, &last);
+    conn_end(c);
+}
+
+void conn_end(struct conn *c)
+{
     c->losing = true;
     hurry(c);
     buf_use(&c->in, c->in.len);
@@ -414,25 +422,96 @@ void conn_flush_dirty(struct gate *g)
     }
 }
 
+/* ---- who it is */
+
+static bool change_line(struct gate *g, struct conn *c, const struct principal *who)
+{
+    struct line *line = queue_line(&g->queue, who);
+
+    if (!line)
+        return false;
+    c->line->connections--;
+    line->connections++;
+    c->line = line;
+    return true;
+}
+
+static bool refuse_nobody(const struct gate *g, const struct conn *c, struct err *err)
+{
+    err_set(err, ERR_DENIED, "nobody is known on %s by %s", verb_socket_name(g->socket), c->proof);
+    return err_hint(err, "keyd.conf says who is who, under [principals]: %s",
+                    g->socket == SOCKET_SIGNING ? "NAME = frontend user=..."
+                                                : "NAME = operator user=..., or use an API token");
+}
+
+bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err)
+{
+    struct principal who;
+
+    if (token && *token)
+        TRY(who_take_token(g, &c->identity, token, err));
+    who_is(g, c->fd, &c->identity, &who, c->proof);
+    if (who.role == ROLE_NONE)
+        return refuse_nobody(g, c, err);
+    if (!change_line(g, c, &who))
+        return err_set(err, ERR_BUSY, "no memory for another principal");
+    who_token_used(g, &c->identity);
+    return true;
+}
+
+static void judge(struct gate *g, struct conn *c)
+{
+    struct principal who;
+    struct err err;
+
+    if (!c->greeted || c->losing)
+        return;
+    who_is(g, c->fd, &c->identity, &who, c->proof);
+    if (who.role == c->line->who.role && strcmp(who.name, c->line->who.name) == 0 &&
+        strcmp(who.tenant, c->line->who.tenant) == 0) {
+        (void)queue_line(&g->queue, &who); /* he may be in another group now */
+        return;
+    }
+    err_set(&err, ERR_DENIED, "this connection is %s's no more", principal_text(&c->line->who));
+    err_hint(&err, "a token was revoked or is over, or keyd.conf says something else now");
+    conn_lose(g, c, &err);
+    abandon_calls(g, c);
+}
+
+void conn_judge_all(struct gate *g)
+{
+    for (struct conn *c = g->conns; c; c = c->next)
+        judge(g, c);
+}
+
+const char *conn_proof(const struct conn *c)
+{
+    return c->proof;
+}
+
 /* ---- coming and going */
 
 static struct conn *conn_new(struct gate *g, int fd)
 {
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
+    struct identity identity;
+    struct principal who;
+    char proof[PROOF_MAX];
     struct conn *c = mem_new(sizeof(*c));
 
-    if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+    if (!c || !who_unix(fd, &identity)) {
         mem_free(c);
         return NULL;
     }
+    who_is(g, fd, &identity, &who, proof);
     *c = (struct conn){.gate = g,
                        .fd = fd,
-                       .principal = queue_principal(&g->queue, g->role, peer.uid),
+                       .line = queue_line(&g->queue, &who),
+                       .identity = identity,
                        .readable = event_new(g->base, fd, EV_READ | EV_PERSIST, on_readable, c),
                        .writable = event_new(g->base, fd, EV_WRITE, on_writable, c),
                        .closed = event_new(g->base, fd, EV_CLOSED, on_closed, c)};
-    if (c->principal && c->readable && c->writable && c->closed)
+    memcpy(c->proof, proof, sizeof(c->proof));
+    if (c->line && c->readable && c->writable && c->closed)
         return c;
     free_events(c);
     mem_free(c);
@@ -453,7 +532,7 @@ static void adopt(struct gate *g, int fd)
         g->conns->prev = c;
     g->conns = c;
     g->conn_count++;
-    c->principal->connections++;
+    c->line->connections++;
     if (g->conn_count > g->limits.connections) {
         err_set(&err, ERR_BUSY, "%u connections are open, and no more may be",
                 g->limits.connections);
@@ -513,9 +592,9 @@ void conn_close_all(struct gate *g)
         conn_close(g, g->conns);
 }
 
-struct principal *conn_principal(const struct conn *c)
+struct line *conn_line(const struct conn *c)
 {
-    return c->principal;
+    return c->line;
 }
 
 bool conn_greeted(const struct conn *c)

@@ -11,8 +11,18 @@
  */
 void conn_accept(struct gate *g, int listener);
 
-/* Whose connection it is. */
-struct principal *conn_principal(const struct conn *c);
+/* The line of whoever's connection it is. */
+struct line *conn_line(const struct conn *c);
+
+/* Who somebody is may have changed: whoever is not any more who he was loses his connection. */
+void conn_judge_all(struct gate *g);
+
+/* The hello was said, maybe with a token (NULL or empty: none): says who that is. ERR_DENIED for
+ * nobody. */
+bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err) MUST_USE;
+
+/* How he proved who he is: "user=www-data", "API token 1f2e3d4c". */
+const char *conn_proof(const struct conn *c);
 
 /* Whether the hello was said; and that it is. */
 bool conn_greeted(const struct conn *c);
@@ -32,6 +42,9 @@ void conn_send_packed(struct gate *g, struct conn *c, const uint8_t *packed, siz
 /* Says why (an Error with id 0), then closes once that is sent. Calls that are open lose their
  * client. */
 void conn_lose(struct gate *g, struct conn *c, const struct err *err);
+
+/* As conn_lose, but everything is said: closes once that is sent. */
+void conn_end(struct conn *c);
 
 /* Sends what waits and reads on, for all connections that something happened to. */
 void conn_flush_dirty(struct gate *g);

@@ -7,6 +7,7 @@
 #include "keyd/gate/call.h"
 #include "keyd/gate/keys.h"
 #include "keyd/gate/queue.h"
+#include "keyd/gate/who.h"
 #include "keyd/process/log.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
@@ -76,9 +77,9 @@ static bool refuse_busy(struct err *err, uint64_t wait_us)
 bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
 {
     uint32_t servers = servers_up(g);
-    uint64_t wait = queue_work_before(&g->queue, call->principal) / (servers ? servers : 1);
+    uint64_t wait = queue_work_before(&g->queue, call->line) / (servers ? servers : 1);
 
-    if (queue_full(&g->queue, call->principal, g->limits.queue)) {
+    if (queue_full(&g->queue, call->line, g->limits.queue)) {
         err_set(err, ERR_BUSY, "%zu calls wait, and no more may", g->queue.count);
         err_hint(err, "raise [limits] queue, or add signers");
         return refuse_busy(err, wait);
@@ -108,6 +109,7 @@ static void put_call(struct link *l, const struct call *call)
         chan_put(c, MSG_SIGN);
         put_u64(c, call->handle);
         put_raw(c, sign->key_id.data, KEY_ID_LEN);
+        put_u32(c, call->purposes);
         put_u32(c, sign->scheme);
         put_bytes(c, sign->message.data, sign->message.len);
     } else {
@@ -115,8 +117,9 @@ static void put_call(struct link *l, const struct call *call)
 
         chan_put(c, MSG_REQUEST);
         put_u64(c, call->handle);
-        put_u32(c, call->principal->role);
-        put_u32(c, call->principal->uid);
+        put_str(c, call->line->who.name);
+        put_u32(c, call->line->who.role);
+        put_str(c, call->line->who.tenant);
         put_u32(c, now < call->deadline ? (uint32_t)((call->deadline - now) / 1000) : 0);
         put_bytes(c, call->raw, call->raw_len);
     }
@@ -294,6 +297,8 @@ static enum chan_state read_some(struct gate *g, struct link *l)
     while (chan_next(&l->chan, &m)) {
         if (m.type == MSG_KEY)
             keys_on_change(g, &l->chan, &m);
+        else if (m.type == MSG_ACCESS)
+            who_on_access(g, &l->chan, &m);
         else if (m.type == MSG_ANSWER)
             on_custodian_msg(g, l, &m);
         else if (m.type == MSG_LEAVE)
@@ -395,7 +400,7 @@ bool dispatch_unsent(const struct gate *g)
 
 static void expire_waiting(struct gate *g, uint64_t now)
 {
-    for (struct principal *p = g->queue.principals; p; p = p->next) {
+    for (struct line *p = g->queue.lines; p; p = p->next) {
         for (struct call *call = p->waiting.first, *next; call; call = next) {
             next = call->next;
             if (now < call->deadline)

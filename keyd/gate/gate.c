@@ -12,6 +12,7 @@
 #include "keyd/gate/keys.h"
 #include "keyd/gate/state.h"
 #include "keyd/gate/status.h"
+#include "keyd/gate/who.h"
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
 #include "proto/base/clock.h"
@@ -28,7 +29,7 @@ static const uint32_t first_costs[KEY_TYPE_COUNT] = {
 
 /* ---- what the parent says */
 
-static void get_limits(struct gate *g, struct msg *m)
+static void get_settings(struct gate *g, struct msg *m)
 {
     g->limits.connections = rd_u32(&m->body);
     g->limits.in_flight = rd_u32(&m->body);
@@ -37,6 +38,7 @@ static void get_limits(struct gate *g, struct msg *m)
     g->limits.default_deadline_ms = rd_u32(&m->body);
     g->limits.max_deadline_ms = rd_u32(&m->body);
     g->limits.signer_timeout_ms = rd_u32(&m->body);
+    who_get_rules(g, m);
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
@@ -80,7 +82,7 @@ static void on_start(struct gate *g, struct msg *m)
     bool landlock_optional = rd_u8(&m->body) != 0;
     struct err err;
 
-    get_limits(g, m);
+    get_settings(g, m);
     int listener = msg_take_fd(m);
     msg_end(m, g->parent);
     raise_files();
@@ -112,8 +114,12 @@ static void on_custodian(evutil_socket_t fd, short what, void *arg)
     enum chan_state state = chan_read(&g->custodian, &err);
 
     (void)fd, (void)what;
-    while (chan_next(&g->custodian, &m))
-        keys_on_change(g, &g->custodian, &m);
+    while (chan_next(&g->custodian, &m)) {
+        if (m.type == MSG_ACCESS)
+            who_on_access(g, &g->custodian, &m);
+        else
+            keys_on_change(g, &g->custodian, &m);
+    }
     if (state != CHAN_OPEN || !chan_flush(&g->custodian))
         drop_custodian(g);
 }
@@ -178,9 +184,13 @@ static void on_parent_msg(struct gate *g, struct msg *m)
     case MSG_PEER:
         on_peer(g, m);
         return;
+    case MSG_ACCESS:
+        who_on_access(g, g->parent, m);
+        return;
     case MSG_RELOAD:
-        get_limits(g, m);
+        get_settings(g, m);
         msg_end(m, g->parent);
+        conn_judge_all(g);
         return;
     case MSG_DRAIN:
         on_drain(g, m);
@@ -271,7 +281,6 @@ static bool set_up(struct gate *g, struct chan *parent)
 {
     g->self = parent->self;
     g->socket = g->self == PROC_GATE_SIGNING ? SOCKET_SIGNING : SOCKET_CONTROL;
-    g->role = g->self == PROC_GATE_SIGNING ? ROLE_FRONTEND : ROLE_OPERATOR;
     g->parent = parent;
     g->custodian.fd = -1;
     for (size_t i = 0; i < LINKS_MAX; i++)

@@ -47,11 +47,18 @@ uint32_t *keys_cost(struct gate *g, const struct table_key *key)
     return &g->cost_us[key->type < KEY_TYPE_COUNT ? key->type : KEY_TYPE_NONE];
 }
 
-const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
-                                  struct err *err)
+void keys_unknown(const ProtobufCBinaryData *id, struct err *err)
 {
     char hex[KEY_ID_HEX_LEN + 1];
 
+    err_set(err, ERR_NOT_FOUND, "no key that you may use has the id %.16s...",
+            hex_encode(id->data, KEY_ID_LEN, hex));
+    err_hint(err, "keydctl keys-list shows the keys there are, grants-list who may use them");
+}
+
+const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
+                                  struct err *err)
+{
     if (id->len != KEY_ID_LEN) {
         err_set(err, ERR_BAD_REQUEST, "a key id of %zu bytes; it has %d", id->len, KEY_ID_LEN);
         err_hint(err, "it is the SHA-256 over the DER SubjectPublicKeyInfo");
@@ -63,10 +70,7 @@ const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryDat
         return NULL;
     }
     const struct table_key *key = table_find(&g->table, id->data);
-    if (!key) {
-        err_set(err, ERR_NOT_FOUND, "no key has the id %.16s...",
-                hex_encode(id->data, KEY_ID_LEN, hex));
-        err_hint(err, "keydctl keys-list shows the keys there are");
-    }
+    if (!key)
+        keys_unknown(id, err);
     return key;
 }

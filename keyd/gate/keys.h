@@ -20,4 +20,7 @@ uint32_t *keys_cost(struct gate *g, const struct table_key *key);
 const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
                                   struct err *err);
 
+/* Says that there is no such key, or none that the caller may use: one answer for both. */
+void keys_unknown(const ProtobufCBinaryData *id, struct err *err);
+
 #endif

@@ -1,26 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/gate/queue.h"
 
+#include <string.h>
+
 #include "keyd/gate/call.h"
 #include "proto/base/mem.h"
 
-struct principal *queue_principal(struct queue *q, enum role role, uint32_t uid)
+static bool same(const struct principal *a, const struct principal *b)
 {
-    for (struct principal *p = q->principals; p; p = p->next) {
-        if (p->role == role && p->uid == uid)
-            return p;
+    return a->role == b->role && strcmp(a->name, b->name) == 0 && strcmp(a->tenant, b->tenant) == 0;
+}
+
+struct line *queue_line(struct queue *q, const struct principal *who)
+{
+    struct line *line = q->lines;
+
+    while (line && !same(&line->who, who))
+        line = line->next;
+    if (!line) {
+        line = mem_new(sizeof(*line));
+        if (!line)
+            return NULL;
+        line->next = q->lines;
+        q->lines = line;
     }
-    struct principal *p = mem_new(sizeof(*p));
-    if (!p)
-        return NULL;
-    *p = (struct principal){.role = role, .uid = uid, .next = q->principals};
-    q->principals = p;
-    return p;
+    if (strcmp(line->who.group, who->group) != 0)
+        line->granted_version = 0; /* another group, other grants */
+    line->who = *who;
+    return line;
 }
 
 /* The ring is circular, and its last one is known: behind it is the place of a newcomer, and its
  * ring_next is served next. */
-static void enter_ring(struct queue *q, struct principal *p)
+static void enter_ring(struct queue *q, struct line *p)
 {
     if (p->ring_next)
         return;
@@ -33,9 +45,9 @@ static void enter_ring(struct queue *q, struct principal *p)
     q->ring_last = p;
 }
 
-static void leave_ring(struct queue *q, struct principal *p)
+static void leave_ring(struct queue *q, struct line *p)
 {
-    struct principal *before = q->ring_last;
+    struct line *before = q->ring_last;
 
     while (before->ring_next != p)
         before = before->ring_next;
@@ -48,19 +60,19 @@ static void leave_ring(struct queue *q, struct principal *p)
 static void count_in(struct queue *q, struct call *call)
 {
     q->count++;
-    call->principal->waiting_us += call->cost_us;
-    enter_ring(q, call->principal);
+    call->line->waiting_us += call->cost_us;
+    enter_ring(q, call->line);
 }
 
 void queue_push(struct queue *q, struct call *call)
 {
-    call_append(&call->principal->waiting, call);
+    call_append(&call->line->waiting, call);
     count_in(q, call);
 }
 
 void queue_push_back(struct queue *q, struct call *call)
 {
-    call_prepend(&call->principal->waiting, call);
+    call_prepend(&call->line->waiting, call);
     count_in(q, call);
 }
 
@@ -68,16 +80,16 @@ void queue_remove(struct queue *q, struct call *call)
 {
     call_take_out(call);
     q->count--;
-    call->principal->waiting_us -= call->cost_us;
-    if (call->principal->waiting.count == 0)
-        leave_ring(q, call->principal);
+    call->line->waiting_us -= call->cost_us;
+    if (call->line->waiting.count == 0)
+        leave_ring(q, call->line);
 }
 
 struct call *queue_pop(struct queue *q)
 {
     if (!q->ring_last)
         return NULL;
-    struct principal *p = q->ring_last->ring_next;
+    struct line *p = q->ring_last->ring_next;
     struct call *call = p->waiting.first;
     q->ring_last = p; /* the one behind p is next, if p stays */
     queue_remove(q, call);
@@ -86,11 +98,11 @@ struct call *queue_pop(struct queue *q)
 
 /* ---- what a newcomer meets */
 
-uint64_t queue_work_before(const struct queue *q, const struct principal *p)
+uint64_t queue_work_before(const struct queue *q, const struct line *p)
 {
     uint64_t turns = p->waiting.count + 1, us = 0;
 
-    for (const struct principal *other = q->principals; other; other = other->next) {
+    for (const struct line *other = q->lines; other; other = other->next) {
         uint64_t count = other->waiting.count;
 
         if (count > turns) /* its calls cost about the same */
@@ -101,13 +113,13 @@ uint64_t queue_work_before(const struct queue *q, const struct principal *p)
     return us;
 }
 
-bool queue_full(const struct queue *q, const struct principal *p, uint32_t limit)
+bool queue_full(const struct queue *q, const struct line *p, uint32_t limit)
 {
     uint32_t connected = 0;
 
     if (q->count < limit)
         return false;
-    for (const struct principal *other = q->principals; other; other = other->next)
+    for (const struct line *other = q->lines; other; other = other->next)
         connected += other->connections > 0;
     return p->waiting.count >= limit / (connected ? connected : 1);
 }

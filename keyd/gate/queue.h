@@ -8,8 +8,9 @@
 
 #include "keyd/gate/state.h"
 
-/* The principal with this role and uid; made if there is none yet (NULL without memory). */
-struct principal *queue_principal(struct queue *q, enum role role, uint32_t uid);
+/* The line of a principal, who is told by role, name and tenant; made if there is none yet (NULL
+ * without memory). */
+struct line *queue_line(struct queue *q, const struct principal *who);
 
 /* Puts a call at the end of its principal's line. */
 void queue_push(struct queue *q, struct call *call);
@@ -25,11 +26,11 @@ void queue_remove(struct queue *q, struct call *call);
 
 /* Microseconds of work that will be done before a call which this principal would add now: of
  * another's line only as much as comes up in turn. */
-uint64_t queue_work_before(const struct queue *q, const struct principal *p);
+uint64_t queue_work_before(const struct queue *q, const struct line *p);
 
 /* Whether the principal must wait until there is room. A full queue (`limit` calls) still takes a
  * principal with less than its share, limit by those connected: the flood of one locks nobody out.
  */
-bool queue_full(const struct queue *q, const struct principal *p, uint32_t limit);
+bool queue_full(const struct queue *q, const struct line *p, uint32_t limit);
 
 #endif

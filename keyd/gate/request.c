@@ -3,16 +3,57 @@
 
 #include <string.h>
 
+#include "keyd/gate/answers.h"
 #include "keyd/gate/call.h"
 #include "keyd/gate/conn.h"
 #include "keyd/gate/dispatch.h"
 #include "keyd/gate/keys.h"
 #include "keyd/gate/status.h"
+#include "keyd/gate/who.h"
 #include "proto/base/clock.h"
 
 #define CUSTODIAN_COST_US 1000 /* of a management verb, for the estimate of waiting */
 
+/* ---- keys */
+
+/* What lies outside of the caller's scope is, to him, not there. */
+static bool in_scope(struct gate *g, const struct call *call, const struct table_key *key)
+{
+    switch (call->scope) {
+    case SCOPE_ALL:
+        return true;
+    case SCOPE_OWN:
+        return strcmp(key->tenant, call->line->who.tenant) == 0;
+    case SCOPE_GRANTED:
+        return who_granted(g, call->line, key) != 0;
+    case SCOPE_SELF:
+    case SCOPE_NONE:
+        break;
+    }
+    return false;
+}
+
+static const struct table_key *find_key(struct gate *g, const struct call *call,
+                                        const ProtobufCBinaryData *id, struct err *err)
+{
+    const struct table_key *key = keys_find(g, id, err);
+
+    if (!key || in_scope(g, call, key))
+        return key;
+    keys_unknown(id, err);
+    return NULL;
+}
+
 /* ---- served by the gate */
+
+/* Nobody gets an answer to his hello, and then the end. */
+static void refuse_hello(struct gate *g, struct call *call, const struct err *err)
+{
+    struct conn *c = call->conn;
+
+    call_fail(g, call, err);
+    conn_end(c);
+}
 
 static void serve_hello(struct gate *g, struct call *call)
 {
@@ -21,11 +62,20 @@ static void serve_hello(struct gate *g, struct call *call)
     Keyd__V1__HelloReply reply = KEYD__V1__HELLO_REPLY__INIT;
     struct err err;
 
+    if (conn_greeted(call->conn)) {
+        err_set(&err, ERR_BAD_REQUEST, "a second Hello");
+        call_fail(g, call, &err);
+        return;
+    }
     if (hello->version_min > PROTOCOL_VERSION || hello->version_max < PROTOCOL_VERSION) {
         err_set(&err, ERR_UNSUPPORTED, "the client speaks versions %u to %u of keyd.v1, keyd %d",
                 hello->version_min, hello->version_max, PROTOCOL_VERSION);
         err_hint(&err, "update the older of the two");
         call_fail(g, call, &err);
+        return;
+    }
+    if (!conn_identify(g, call->conn, hello->token, &err)) {
+        refuse_hello(g, call, &err);
         return;
     }
     conn_greet(call->conn);
@@ -55,7 +105,7 @@ static void serve_get_public_key(struct gate *g, struct call *call)
     envelope answer = KEYD__V1__ENVELOPE__INIT;
     Keyd__V1__GetPublicKeyReply reply = KEYD__V1__GET_PUBLIC_KEY_REPLY__INIT;
     struct err err;
-    const struct table_key *key = keys_find(g, &call->request->get_public_key->key_id, &err);
+    const struct table_key *key = find_key(g, call, &call->request->get_public_key->key_id, &err);
 
     if (!key) {
         call_fail(g, call, &err);
@@ -82,6 +132,9 @@ static void serve_here(struct gate *g, struct call *call)
         return;
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         status_ask(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_WHOAMI:
+        serve_whoami(g, call);
         return;
     default:
         call_fail(g, call,
@@ -112,10 +165,11 @@ static bool may_sign(const struct table_key *key, struct err *err)
 static bool check_sign(struct gate *g, struct call *call, struct err *err)
 {
     const Keyd__V1__Sign *sign = call->request->sign;
-    const struct table_key *key = keys_find(g, &sign->key_id, err);
+    const struct table_key *key = find_key(g, call, &sign->key_id, err);
 
     if (!key)
         return false;
+    call->purposes = who_granted(g, call->line, key) & role_purposes(call->line->who.role);
     call->key = key;
     if (!scheme_by_code(sign->scheme))
         return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
@@ -149,7 +203,11 @@ static bool route(struct gate *g, struct call *call, const uint8_t *payload, siz
                   enum verb_server *ret, struct err *err)
 {
     call->verb = verb_of(call->request->body_case);
-    TRY(verb_allowed(call->verb, g->role, err));
+    if (!conn_greeted(call->conn)) { /* a hello: nobody is anybody yet */
+        *ret = SERVED_BY_GATE;
+        return true;
+    }
+    TRY(verb_allowed(call->verb, call->line->who.role, &call->scope, err));
     TRY(verb_route(call->verb, g->socket, ret, err));
     if (*ret == SERVED_BY_GATE)
         return true;

@@ -8,7 +8,8 @@
 
 #include <event2/event.h>
 
-#include "keyd/policy/verbs.h"
+#include "keyd/policy/principal.h"
+#include "keyd/process/access.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
 #include "proto/frame.h"
@@ -17,7 +18,7 @@
 #define LINKS_MAX 64
 
 struct conn;
-struct principal;
+struct line;
 
 struct call_list {
     struct call *first, *last;
@@ -28,13 +29,15 @@ struct call {
     uint64_t handle;   /* by which other processes name it */
     uint64_t id;       /* by which its client names it */
     struct conn *conn; /* NULL: the client is gone or has its answer */
-    struct principal *principal;
+    struct line *line;
     struct arena arena;
     envelope *request;  /* in the arena */
     const uint8_t *raw; /* the packed Envelope, for the custodian; in the arena */
     size_t raw_len;
     const struct verb *verb;
+    enum scope scope;            /* on what its principal may call that */
     const struct table_key *key; /* Sign on keyd.sock */
+    uint32_t purposes;           /* Sign on keyd.sock: for which the principal was granted it */
     uint64_t received, deadline; /* moments of clock_us */
     uint32_t cost_us;            /* what its server will need, by experience */
     uint32_t strikes;            /* servers that died or overstayed with it */
@@ -45,21 +48,23 @@ struct call {
     struct call *prev, *next;
 };
 
-/* The queue: one first-in-first-out list for each principal, and a ring of those that have calls,
+/* The queue: one first-in-first-out line for each principal, and a ring of those that have calls,
  * served in turn. */
-struct principal {
-    enum role role;
-    uint32_t uid;
+struct line {
+    struct principal who;
+    const struct access_grant **granted; /* who.c's: what he was granted, by hash... */
+    size_t granted_slots;
+    uint64_t granted_version; /* ...as of this version of gate->access */
     struct call_list waiting;
     uint64_t waiting_us; /* what they will cost */
     uint32_t connections;
-    struct principal *next;      /* all */
-    struct principal *ring_next; /* those with calls; NULL: not in the ring */
+    struct line *next;      /* all */
+    struct line *ring_next; /* those with calls; NULL: not in the ring */
 };
 
 struct queue {
-    struct principal *principals;
-    struct principal *ring_last; /* its ring_next is served next */
+    struct line *lines;
+    struct line *ring_last; /* its ring_next is served next */
     size_t count;
 };
 
@@ -87,7 +92,6 @@ struct counters {
 struct gate {
     enum proc self;
     enum verb_socket socket;
-    enum role role; /* of whoever reaches the socket */
     struct event_base *base;
     struct chan *parent;
     struct event *parent_event, *accept_event, *tick;
@@ -102,6 +106,11 @@ struct gate {
     uint64_t drain_until; /* for answers that are not read, once no call is open */
     struct table table;
     bool has_table;
+    struct rule rules[RULES_MAX]; /* who is who */
+    size_t rule_count;
+    struct access access;                /* grants and tokens */
+    uint8_t token_said[ACCESS_HASH_LEN]; /* the token whose use the custodian was told of last... */
+    int64_t token_said_at;               /* ...and when, in seconds since 1970 */
     struct queue queue;
     struct link links[LINKS_MAX]; /* signing gate: by the signer's index; control gate: [0] */
     size_t link_count;

@@ -2,79 +2,119 @@
 #include "keyd/policy/verbs.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/keys.h"
 
 #define V(x) KEYD__V1__ENVELOPE__BODY_##x
-#define OPER ROLE_OPERATOR
 #define NO   SERVED_NOWHERE
 #define GATE SERVED_BY_GATE
 #define SIGN SERVED_BY_SIGNERS
 #define CUST SERVED_BY_CUSTODIAN
+#define NONE SCOPE_NONE
+#define SELF SCOPE_SELF
+#define GRTD SCOPE_GRANTED
+#define OWN  SCOPE_OWN
+#define ALL  SCOPE_ALL
+
+/* The roles, in the order of the columns below, and what Sign may sign for whom. Nobody shares a
+ * purpose with a frontend: it can finish handshakes, and never ask for a certificate; the others
+ * the other way round. */
+static const struct {
+    enum role role;
+    const char *name;
+    uint32_t purposes;
+} roles[ROLE_COUNT] = {
+    {ROLE_OPERATOR, "operator", PURPOSE_CSR | PURPOSE_RAW},
+    {ROLE_TENANT, "tenant", PURPOSE_CSR},
+    {ROLE_FRONTEND, "frontend", PURPOSES_TLS},
+    {ROLE_AGENT, "agent", 0},
+    {ROLE_ISSUER, "issuer", PURPOSE_CSR},
+    {ROLE_AUDITOR, "auditor", 0},
+};
 
 /* The policy. A change of a row changes tests/unit/policy/verbs.snapshot. */
 /* clang-format off */
 static const struct verb verbs[] = {
-    /* request             name                 roles      scope             keyd.sock control.sock */
-    {V(HELLO),             "hello",             ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
-    {V(PING),              "ping",              ROLES_ALL, SCOPE_CONNECTION, GATE,     GATE},
-    {V(SIGN),              "sign",              ROLES_ALL, SCOPE_KEY,        SIGN,     CUST},
-    {V(GET_PUBLIC_KEY),    "get-public-key",    ROLES_ALL, SCOPE_KEY,        GATE,     GATE},
-    {V(TENANTS_ADD),       "tenants-add",       OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(TENANTS_LIST),      "tenants-list",      OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(KEYS_GENERATE),     "keys-generate",     OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(KEYS_LIST),         "keys-list",         OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(KEYS_SHOW),         "keys-show",         OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(CREATE_CSR),        "create-csr",        OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(KEYS_IMPORT),       "keys-import",       OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(IMPORT_KEY),        "import-key",        OPER,      SCOPE_TENANT,     NO,       CUST},
-    {V(IMPORT_KEY_ROTATE), "import-key-rotate", OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(KEYS_DISABLE),      "keys-disable",      OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(KEYS_ENABLE),       "keys-enable",       OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(KEYS_DESTROY),      "keys-destroy",      OPER,      SCOPE_KEY,        NO,       CUST},
-    {V(TOKEN_OBJECTS),     "token-objects",     OPER,      SCOPE_NODE,       NO,       CUST},
-    {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
+    /* request             name                 keyd control   oper  tenant front agent issuer audit */
+    {V(HELLO),             "hello",             GATE, GATE, { SELF, SELF, SELF, SELF, SELF, SELF }},
+    {V(PING),              "ping",              GATE, GATE, { SELF, SELF, SELF, SELF, SELF, SELF }},
+    {V(WHOAMI),            "whoami",            GATE, GATE, { SELF, SELF, SELF, SELF, SELF, SELF }},
+    {V(SIGN),              "sign",              SIGN, CUST, { ALL,  OWN,  GRTD, NONE, ALL,  NONE }},
+    {V(GET_PUBLIC_KEY),    "get-public-key",    GATE, GATE, { ALL,  OWN,  GRTD, NONE, ALL,  ALL  }},
+    {V(CONFIG_TEST),       "config-test",       GATE, GATE, { ALL,  NONE, SELF, NONE, NONE, ALL  }},
+    {V(EXPLAIN),           "explain",           NO,   GATE, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
+    {V(PRINCIPALS_LIST),   "principals-list",   NO,   GATE, { ALL,  NONE, NONE, NONE, NONE, ALL  }},
+    {V(TENANTS_ADD),       "tenants-add",       NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(TENANTS_LIST),      "tenants-list",      NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  ALL  }},
+    {V(KEYS_GENERATE),     "keys-generate",     NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  NONE }},
+    {V(KEYS_LIST),         "keys-list",         NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  ALL  }},
+    {V(KEYS_SHOW),         "keys-show",         NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  ALL  }},
+    {V(CREATE_CSR),        "create-csr",        NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  NONE }},
+    {V(KEYS_IMPORT),       "keys-import",       NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(IMPORT_KEY),        "import-key",        NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(IMPORT_KEY_ROTATE), "import-key-rotate", NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(KEYS_DISABLE),      "keys-disable",      NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(KEYS_ENABLE),       "keys-enable",       NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(KEYS_DESTROY),      "keys-destroy",      NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(GRANTS_ADD),        "grants-add",        NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(GRANTS_LIST),       "grants-list",       NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
+    {V(GRANTS_REMOVE),     "grants-remove",     NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(TOKENS_CREATE),     "tokens-create",     NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(TOKENS_LIST),       "tokens-list",       NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
+    {V(TOKENS_REVOKE),     "tokens-revoke",     NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
+    {V(TOKEN_OBJECTS),     "token-objects",     NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, ALL  }},
+    {V(STATUS),            "status",            NO,   GATE, { ALL,  NONE, NONE, ALL,  NONE, ALL  }},
 };
 /* clang-format on */
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
-/* What Sign may sign for whom. Two roles, no purpose in common: a frontend can finish handshakes,
- * and never ask for a certificate; an operator the other way round. */
-static const struct {
-    enum role role;
-    const char *name;
-    uint32_t purposes;
-} roles[] = {
-    {ROLE_OPERATOR, "operator", PURPOSE_CSR},
-    {ROLE_FRONTEND, "frontend", PURPOSES_TLS},
-};
+/* ---- roles */
 
-#define ROLES (sizeof(roles) / sizeof(roles[0]))
+/* ROLE_COUNT if it is no single known role: two bits are not two roles. */
+static size_t column_of(enum role role)
+{
+    size_t i = 0;
+
+    while (i < ROLE_COUNT && roles[i].role != role)
+        i++;
+    return i;
+}
+
+enum role role_at(size_t i)
+{
+    return i < ROLE_COUNT ? roles[i].role : ROLE_NONE;
+}
 
 const char *role_name(enum role role)
 {
-    for (size_t i = 0; i < ROLES; i++)
-        if (roles[i].role == role)
-            return roles[i].name;
-    return "none";
+    size_t i = column_of(role);
+
+    return i < ROLE_COUNT ? roles[i].name : "none";
+}
+
+enum role role_by_name(const char *name)
+{
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        if (strcmp(roles[i].name, name) == 0)
+            return roles[i].role;
+    return ROLE_NONE;
+}
+
+enum verb_socket role_socket(enum role role)
+{
+    return role == ROLE_FRONTEND ? SOCKET_SIGNING : SOCKET_CONTROL;
 }
 
 uint32_t role_purposes(enum role role)
 {
-    for (size_t i = 0; i < ROLES; i++)
-        if (roles[i].role == role)
-            return roles[i].purposes;
-    return 0;
+    size_t i = column_of(role);
+
+    return i < ROLE_COUNT ? roles[i].purposes : 0;
 }
 
-static bool role_known(enum role role)
-{
-    for (size_t i = 0; i < ROLES; i++)
-        if (roles[i].role == role)
-            return true;
-    return false;
-}
+/* ---- names */
 
 const char *verb_socket_name(enum verb_socket socket)
 {
@@ -88,12 +128,14 @@ const char *verb_server_name(enum verb_server server)
     return (size_t)server < sizeof(names) / sizeof(names[0]) ? names[server] : "?";
 }
 
-const char *verb_scope_name(enum verb_scope scope)
+const char *scope_name(enum scope scope)
 {
-    static const char *const names[] = {"connection", "key", "tenant", "node"};
+    static const char *const names[] = {"-", "self", "granted", "own", "all"};
 
     return (size_t)scope < sizeof(names) / sizeof(names[0]) ? names[scope] : "?";
 }
+
+/* ---- rows */
 
 const struct verb *verb_of(Keyd__V1__Envelope__BodyCase body)
 {
@@ -114,14 +156,21 @@ static bool unknown_verb(struct err *err)
     return err_hint(err, "is the client newer than keyd?");
 }
 
-/* "operator or frontend": the roles of a row, for an error. */
-static const char *roles_text(uint32_t bits, char *buf, size_t size)
+enum scope verb_scope(const struct verb *verb, enum role role)
+{
+    size_t i = column_of(role);
+
+    return verb && i < ROLE_COUNT ? (enum scope)verb->scopes[i] : SCOPE_NONE;
+}
+
+/* "operator or tenant": the roles of a row, for an error. */
+static const char *roles_text(const struct verb *verb, char *buf, size_t size)
 {
     size_t at = 0;
 
     buf[0] = '\0';
-    for (size_t i = 0; i < ROLES; i++) {
-        if (!(bits & roles[i].role) || at >= size)
+    for (size_t i = 0; i < ROLE_COUNT; i++) {
+        if (verb->scopes[i] == SCOPE_NONE || at >= size)
             continue;
         int n = snprintf(buf + at, size - at, "%s%s", at ? " or " : "", roles[i].name);
         at += n > 0 ? (size_t)n : 0;
@@ -129,17 +178,18 @@ static const char *roles_text(uint32_t bits, char *buf, size_t size)
     return buf;
 }
 
-bool verb_allowed(const struct verb *verb, enum role role, struct err *err)
+bool verb_allowed(const struct verb *verb, enum role role, enum scope *ret, struct err *err)
 {
-    char names[64];
+    char names[96];
+    enum scope scope = verb_scope(verb, role);
 
     if (!verb)
         return unknown_verb(err);
-    /* a value that is no single known role has no right at all: two bits are not two roles */
-    if (role_known(role) && (verb->roles & role))
-        return true;
-    return err_set(err, ERR_DENIED, "%s needs the role %s; this connection has the role %s",
-                   verb->name, roles_text(verb->roles, names, sizeof(names)), role_name(role));
+    if (scope == SCOPE_NONE)
+        return err_set(err, ERR_DENIED, "%s needs the role %s; this connection has the role %s",
+                       verb->name, roles_text(verb, names, sizeof(names)), role_name(role));
+    *ret = scope;
+    return true;
 }
 
 bool verb_route(const struct verb *verb, enum verb_socket socket, enum verb_server *ret,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * verbs: who may ask for what, where it is spoken, and which process does it. verbs.c holds the one
- * table; what is not in it is refused. Both gates and the custodian ask it (two walls, one table).
+ * verbs: who may ask for what, on what, where it is spoken, and which process does it. verbs.c
+ * holds the one table; what is not in it is refused. Both gates and the custodian ask it (two
+ * walls, one table).
  */
 #ifndef KEYD_POLICY_VERBS_H
 #define KEYD_POLICY_VERBS_H
@@ -9,24 +10,38 @@
 #include "proto/base/err.h"
 #include "proto/keyd.pb-c.h"
 
-/* What a connection proved itself to be. Bits, so that a row can name several; a principal has
- * exactly one. Values travel in MSG_REQUEST: never renumbered. */
+/* What a connection proved itself to be; a principal has exactly one. Values as enum Role in
+ * keyd.proto. */
 enum role {
     ROLE_NONE = 0,
-    ROLE_OPERATOR = 1, /* whoever may open control.sock */
-    ROLE_FRONTEND = 2, /* whoever may open keyd.sock */
+    ROLE_OPERATOR = 1,
+    ROLE_FRONTEND = 2, /* signs */
+    ROLE_TENANT = 4,
+    ROLE_AGENT = 8,    /* watches and reports, never signs */
+    ROLE_ISSUER = 16,  /* the ACME client */
+    ROLE_AUDITOR = 32, /* reads */
 };
 
-#define ROLES_ALL (ROLE_OPERATOR | ROLE_FRONTEND)
+#define ROLE_COUNT 6
+
+enum verb_socket { SOCKET_SIGNING, SOCKET_CONTROL };
+
+/* The i-th role, for i from 0 to ROLE_COUNT - 1. */
+enum role role_at(size_t i);
 
 /* "operator"; "none" if it is no single known bit. */
 const char *role_name(enum role role);
 
+/* The role with that name; ROLE_NONE if there is none. */
+enum role role_by_name(const char *name);
+
+/* On which socket this role is at home: frontends on keyd.sock, all others on control.sock. Nobody
+ * is anybody on the other one. */
+enum verb_socket role_socket(enum role role);
+
 /* The purposes (bits of enum purpose, proto/keys.h) that this role may have signed with Sign, if
  * the key has them too. */
 uint32_t role_purposes(enum role role);
-
-enum verb_socket { SOCKET_SIGNING, SOCKET_CONTROL };
 
 /* "keyd.sock", "control.sock". */
 const char *verb_socket_name(enum verb_socket socket);
@@ -41,24 +56,23 @@ enum verb_server {
 /* "gate", "signers", "custodian", "-". */
 const char *verb_server_name(enum verb_server server);
 
-/* What a call reaches. A role that is bound to a tenant (later) may call nothing wider than a
- * tenant. */
-enum verb_scope {
-    SCOPE_CONNECTION, /* nothing but the connection itself */
-    SCOPE_KEY,        /* one key */
-    SCOPE_TENANT,     /* what one tenant has */
-    SCOPE_NODE,       /* all tenants, the token, the daemon */
+/* On what a role may call a verb. */
+enum scope {
+    SCOPE_NONE,    /* on nothing: refused */
+    SCOPE_SELF,    /* on nothing but the connection itself */
+    SCOPE_GRANTED, /* on keys that it was granted */
+    SCOPE_OWN,     /* on what its own tenant has */
+    SCOPE_ALL,     /* on everything */
 };
 
-/* "connection", "key", "tenant", "node". */
-const char *verb_scope_name(enum verb_scope scope);
+/* "-", "self", "granted", "own", "all". */
+const char *scope_name(enum scope scope);
 
 struct verb {
     Keyd__V1__Envelope__BodyCase body;
-    const char *name; /* "keys-generate" */
-    uint32_t roles;   /* bits of enum role */
-    enum verb_scope scope;
+    const char *name;                        /* "keys-generate" */
     enum verb_server on_signing, on_control; /* who serves it on keyd.sock, on control.sock */
+    uint8_t scopes[ROLE_COUNT];              /* enum scope, in the order of role_at */
 };
 
 /* The row of a request; NULL for answers and whatever is not a verb: refuse it. */
@@ -67,9 +81,13 @@ const struct verb *verb_of(Keyd__V1__Envelope__BodyCase body);
 /* The i-th row, for i from 0; NULL past the end. */
 const struct verb *verb_at(size_t i);
 
-/* Whether this role may call the verb. ERR_UNSUPPORTED for NULL, ERR_DENIED says which role would
- * be needed. */
-bool verb_allowed(const struct verb *verb, enum role role, struct err *err) MUST_USE;
+/* On what this role may call the verb; SCOPE_NONE for NULL and for no single known role. */
+enum scope verb_scope(const struct verb *verb, enum role role);
+
+/* As verb_scope, as a verdict: ERR_UNSUPPORTED for NULL, ERR_DENIED says which role would be
+ * needed. */
+bool verb_allowed(const struct verb *verb, enum role role, enum scope *ret,
+                  struct err *err) MUST_USE;
 
 /* Which process serves the verb on this socket. ERR_UNSUPPORTED for NULL and for a verb that is not
  * spoken there; the hint names the socket where it is. */

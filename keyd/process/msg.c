@@ -34,13 +34,13 @@ static const struct rule {
     uint32_t max_len;  /* of the body */
     uint16_t max_fds;
 } rules[] = {
-    {MSG_START, "START", P, G | S | C, 16 * KIB, MSG_FDS_MAX},
+    {MSG_START, "START", P, G | S | C, 256 * KIB, MSG_FDS_MAX}, /* a gate's holds all rules */
     {MSG_PEER, "PEER", P, G | S | C, 9, 1},
     {MSG_TABLE, "TABLE", P, G | S, 8, 1},
     {MSG_TABLE, "TABLE", C, P, 8, 1},
     {MSG_TABLE_KEPT, "TABLE_KEPT", P, C, 8, 0},
     {MSG_DRAIN, "DRAIN", P, G | S | C, 0, 0},
-    {MSG_RELOAD, "RELOAD", P, G, 16 * KIB, 0},
+    {MSG_RELOAD, "RELOAD", P, G, 256 * KIB, MSG_FDS_MAX},
     {MSG_READY, "READY", G | S | C, P, 0, 0},
     {MSG_FAILED, "FAILED", G | S | C, P, 4 * KIB, 0},
     {MSG_GUARD, "GUARD", C, P, 4 * KIB, 0},
@@ -59,6 +59,10 @@ static const struct rule {
     {MSG_KEY_DONE, "KEY_DONE", G | S, C, 2 * KIB, 0},
     {MSG_LEAVE, "LEAVE", C, GC, 0, 0},
     {MSG_LEFT, "LEFT", GC, C, 0, 0},
+    {MSG_ACCESS, "ACCESS", C, P | G, 8, 1},
+    {MSG_ACCESS, "ACCESS", P, G, 8, 1},
+    {MSG_ACCESS_DONE, "ACCESS_DONE", G, C, 8, 0},
+    {MSG_TOKEN_USED, "TOKEN_USED", G, C, 32, 0},
 };
 
 static const struct rule *rule_of(enum msg_type type, enum proc from, enum proc to)

@@ -50,11 +50,12 @@ enum msg_type {
     MSG_PROCESSES,  /* parent -> control gate: u64 ask, how many MSG_STATS follow, process table,
                      * the last processes that ended */
     /* signing gate <-> signer */
-    MSG_SIGN,     /* u64 call, key id, u32 scheme, message */
+    MSG_SIGN, /* u64 call, key id, u32 purposes that the caller was granted, u32 scheme, message */
     MSG_SIGNED,   /* u64 call, u32 microseconds, signature */
     MSG_UNSIGNED, /* u64 call, u32 microseconds, error */
     /* control gate <-> custodian */
-    MSG_REQUEST, /* u64 call, u32 role, u32 uid, u32 deadline in ms, packed Envelope */
+    MSG_REQUEST, /* u64 call, who asks (name, u32 role, tenant), u32 deadline in ms, packed Envelope
+                  */
     MSG_ANSWER,  /* u64 call, packed Envelope */
     /* custodian -> gates and signers, and back */
     MSG_KEY,      /* u64 version, one entry of the table: it is new or changed */
@@ -62,6 +63,10 @@ enum msg_type {
     /* custodian <-> control gate: it is about to be replaced, and no request shall be lost */
     MSG_LEAVE, /* custodian: hand me nothing more */
     MSG_LEFT,  /* control gate: this was all; what comes now waits for your successor */
+    /* grants and API tokens: custodian -> parent -> gates, and custodian -> gates -> custodian */
+    MSG_ACCESS,      /* u64 version + sealed memory file, see access.h; the parent keeps it too */
+    MSG_ACCESS_DONE, /* gate: u64 version, it is in force here */
+    MSG_TOKEN_USED,  /* gate -> custodian: hash of a token, at most once a minute for each */
     MSG_TYPE_COUNT
 };
 

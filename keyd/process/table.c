@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/process/table.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "keyd/process/sealed.h"
 #include "proto/base/mem.h"
 #include "proto/base/wr.h"
 
-#define MAGIC     UINT64_C(0x4b45594454414231) /* "KEYDTAB1" */
+#define MAGIC     UINT64_C(0x4b45594454414232) /* "KEYDTAB2" */
 #define ENTRY_MAX (sizeof(struct table_key) + 64)
-#define SEALS     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define WHAT      "the table of keys"
 
 /* ---- hashing */
 
@@ -104,6 +101,8 @@ static void entry_write(struct wr *w, const struct table_key *k)
     wr_u8(w, k->type);
     wr_u8(w, (uint8_t)k->state);
     wr_u32(w, k->purposes);
+    wr_text(w, k->tenant);
+    wr_text(w, k->name);
     wr_u16(w, (uint16_t)k->cka_id_len);
     wr_bytes(w, k->cka_id, k->cka_id_len);
     wr_u16(w, (uint16_t)k->spki_len);
@@ -130,6 +129,8 @@ static void entry_read(struct rd *r, struct table_key *k)
     k->type = rd_u8(r);
     k->state = (enum key_state)rd_u8(r);
     k->purposes = rd_u32(r);
+    rd_text(r, k->tenant, sizeof(k->tenant));
+    rd_text(r, k->name, sizeof(k->name));
     k->cka_id_len = capped_bytes(r, k->cka_id, sizeof(k->cka_id));
     k->spki_len = capped_bytes(r, k->spki, sizeof(k->spki));
 }
@@ -150,21 +151,6 @@ void table_get_msg(struct msg *m, struct table_key *ret)
 
 /* ---- memory file */
 
-static bool seal(int fd, const uint8_t *bytes, size_t len, struct err *err)
-{
-    for (size_t at = 0; at < len;) {
-        ssize_t n = write(fd, bytes + at, len - at);
-
-        if (n < 0 && errno != EINTR)
-            return err_errno(err, ERR_INTERNAL, errno, "cannot write the table of keys");
-        if (n > 0)
-            at += (size_t)n;
-    }
-    if (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
-        return err_errno(err, ERR_INTERNAL, errno, "cannot seal the table of keys");
-    return true;
-}
-
 bool table_to_fd(const struct table *t, int *ret_fd, struct err *err)
 {
     size_t cap = 20 + t->count * ENTRY_MAX;
@@ -182,15 +168,7 @@ bool table_to_fd(const struct table *t, int *ret_fd, struct err *err)
     }
     if (!wr_ok(&w))
         return err_set(err, ERR_INTERNAL, "the table of keys outgrew its buffer");
-    int fd = memfd_create("keyd table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return err_errno(err, ERR_INTERNAL, errno, "cannot make a memory file");
-    if (!seal(fd, bytes, w.len, err)) {
-        close(fd);
-        return false;
-    }
-    *ret_fd = fd;
-    return true;
+    return sealed_make(WHAT, bytes, w.len, ret_fd, err);
 }
 
 static bool read_entries(struct table *t, struct rd r, struct err *err)
@@ -214,15 +192,11 @@ static bool read_entries(struct table *t, struct rd r, struct err *err)
 
 bool table_from_fd(struct table *t, int fd, struct err *err)
 {
-    struct stat st;
+    const uint8_t *p;
+    size_t len;
 
-    if (fcntl(fd, F_GET_SEALS) != SEALS || fstat(fd, &st) != 0 || st.st_size <= 0)
-        return err_set(err, ERR_INTERNAL, "the table of keys is no sealed memory file");
-    size_t len = (size_t)st.st_size;
-    void *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED)
-        return err_errno(err, ERR_INTERNAL, errno, "cannot map the table of keys");
+    TRY(sealed_map(WHAT, fd, &p, &len, err));
     bool ok = read_entries(t, rd_of(p, len), err);
-    munmap(p, len);
+    munmap((void *)p, len);
     return ok;
 }

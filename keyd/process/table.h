@@ -11,6 +11,7 @@
 
 #define TABLE_ID_LEN   32 /* KEY_ID_LEN in proto/keys.h; this room knows only bytes */
 #define TABLE_SPKI_MAX 1024
+#define TABLE_NAME_MAX 63
 #define CKA_ID_MAX     32
 
 enum key_state { KEY_ENABLED = 1, KEY_MISSING = 2, KEY_DISABLED = 3, KEY_DESTROYED = 4 };
@@ -21,6 +22,7 @@ struct table_key {
     uint8_t type;     /* enum key_type */
     enum key_state state;
     uint32_t purposes;
+    char tenant[TABLE_NAME_MAX + 1], name[TABLE_NAME_MAX + 1];
     uint8_t cka_id[CKA_ID_MAX];
     size_t cka_id_len;
     uint8_t spki[TABLE_SPKI_MAX];

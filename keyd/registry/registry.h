@@ -149,7 +149,7 @@ bool registry_intent_list(struct registry *r, struct registry_intent **ret, size
 
 /* ---- import (imports.c): the keys that others are wrapped for, and imports that were begun */
 
-#define IMPORT_PRINCIPAL_MAX 63
+#define IMPORT_PRINCIPAL_MAX 79
 
 /* Never renumbered. */
 enum registry_import_state {

@@ -14,6 +14,7 @@
 struct request {
     uint64_t call;
     uint8_t id[KEY_ID_LEN];
+    uint32_t granted; /* purposes */
     uint32_t scheme;
     const uint8_t *message; /* borrowed from the channel's buffer */
     size_t len;
@@ -24,6 +25,7 @@ static struct request read_request(struct signer *s, struct msg *m)
     struct request r = {.call = rd_u64(&m->body)};
 
     rd_copy(&m->body, r.id, sizeof(r.id));
+    r.granted = rd_u32(&m->body);
     r.scheme = rd_u32(&m->body);
     r.message = msg_get_bytes(m, &r.len);
     msg_end(m, &s->gate);
@@ -53,6 +55,11 @@ static bool judge_shape(const struct table_key *key, const struct request *r, en
         err_set(err, ERR_BAD_SHAPE, "the message is of shape %s, the key may sign %s",
                 purpose_name(purpose), purposes_text(key->purposes, may, sizeof(may)));
         return err_hint(err, "a key's purposes are fixed when it is made");
+    }
+    if (!(r->granted & purpose)) {
+        err_set(err, ERR_DENIED, "the message is of shape %s, and the caller was granted %s",
+                purpose_name(purpose), purposes_text(r->granted, may, sizeof(may)));
+        return err_hint(err, "an operator can grant it: keydctl grants-add");
     }
     *ret = purpose;
     return true;

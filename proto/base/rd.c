@@ -90,3 +90,17 @@ bool rd_end(const struct rd *r)
 {
     return !r->failed && r->at == r->end;
 }
+
+void rd_text(struct rd *r, char *buf, size_t size)
+{
+    size_t len = rd_u16(r);
+    const uint8_t *text = rd_bytes(r, len);
+
+    buf[0] = '\0';
+    if (!text || len >= size || memchr(text, '\0', len)) {
+        r->failed = true;
+        return;
+    }
+    memcpy(buf, text, len);
+    buf[len] = '\0';
+}

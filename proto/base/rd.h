@@ -40,6 +40,10 @@ struct rd rd_sub(struct rd *r, size_t n);
 /* Copies the next n bytes to out (n zero bytes after a failure). */
 void rd_copy(struct rd *r, void *out, size_t n);
 
+/* Copies a string that wr_text wrote into buf, with a final zero. Fails when it does not fit or
+ * holds a zero byte: buf is empty then. */
+void rd_text(struct rd *r, char *buf, size_t size);
+
 /* Skips n bytes if they are the ones at p, else fails. */
 void rd_expect(struct rd *r, const void *p, size_t n);
 

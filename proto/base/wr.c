@@ -59,3 +59,13 @@ bool wr_ok(const struct wr *w)
 {
     return !w->failed;
 }
+
+void wr_text(struct wr *w, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len > UINT16_MAX)
+        w->failed = true;
+    wr_u16(w, (uint16_t)len);
+    wr_bytes(w, text, len);
+}

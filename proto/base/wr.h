@@ -34,6 +34,9 @@ void wr_u64(struct wr *w, uint64_t v);
 /* Appends n bytes. */
 void wr_bytes(struct wr *w, const void *p, size_t n);
 
+/* Appends a string: a 2-byte length and its bytes. */
+void wr_text(struct wr *w, const char *text);
+
 /* Makes room for n bytes and gives their place, to be filled by the caller; NULL if they do not
  * fit. */
 uint8_t *wr_room(struct wr *w, size_t n);

@@ -19,10 +19,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    while (q.principals) {
-        struct principal *p = q.principals;
+    while (q.lines) {
+        struct line *p = q.lines;
 
-        q.principals = p->next;
+        q.lines = p->next;
         mem_free(p);
     }
     return 0;
@@ -30,9 +30,9 @@ static int tear_down(void **state)
 
 static struct call *of(size_t i, uint32_t uid)
 {
-    calls[i].principal = queue_principal(&q, ROLE_FRONTEND, uid);
+    calls[i].line = queue_line(&q, ROLE_FRONTEND, uid);
     calls[i].cost_us = 10;
-    assert_non_null(calls[i].principal);
+    assert_non_null(calls[i].line);
     return &calls[i];
 }
 
@@ -42,11 +42,11 @@ static void one_principal_is_served_in_order(void **state)
     for (size_t i = 0; i < 10; i++)
         queue_push(&q, of(i, 1));
     assert_int_equal(q.count, 10);
-    assert_int_equal(q.principals->waiting_us, 100);
+    assert_int_equal(q.lines->waiting_us, 100);
     for (size_t i = 0; i < 10; i++)
         assert_ptr_equal(queue_pop(&q), &calls[i]);
     assert_null(queue_pop(&q));
-    assert_int_equal(q.principals->waiting_us, 0);
+    assert_int_equal(q.lines->waiting_us, 0);
 }
 
 /* The flood of one does not delay the other by more than one call. */
@@ -107,17 +107,16 @@ static void any_call_can_be_taken_out(void **state)
 static void a_principal_is_role_and_uid(void **state)
 {
     (void)state;
-    assert_ptr_equal(queue_principal(&q, ROLE_FRONTEND, 7), queue_principal(&q, ROLE_FRONTEND, 7));
-    assert_ptr_not_equal(queue_principal(&q, ROLE_FRONTEND, 7),
-                         queue_principal(&q, ROLE_OPERATOR, 7));
+    assert_ptr_equal(queue_line(&q, ROLE_FRONTEND, 7), queue_line(&q, ROLE_FRONTEND, 7));
+    assert_ptr_not_equal(queue_line(&q, ROLE_FRONTEND, 7), queue_line(&q, ROLE_OPERATOR, 7));
 }
 
 /* The estimate for a newcomer: all of his own line, of another's only what comes up in turn. */
 static void work_before_a_newcomer(void **state)
 {
     (void)state;
-    struct principal *a = queue_principal(&q, ROLE_FRONTEND, 1);
-    struct principal *b = queue_principal(&q, ROLE_FRONTEND, 2);
+    struct line *a = queue_line(&q, ROLE_FRONTEND, 1);
+    struct line *b = queue_line(&q, ROLE_FRONTEND, 2);
     assert_int_equal(queue_work_before(&q, a), 0);
     for (size_t i = 0; i < 40; i++)
         queue_push(&q, of(i, 1));
@@ -151,7 +150,7 @@ static void the_estimate_is_what_happens(void **state)
     for (size_t i = 37; i < 40; i++)
         queue_push(&q, of(i, 3));
     struct call *newcomer = of(40, 2);
-    uint64_t promised = queue_work_before(&q, newcomer->principal);
+    uint64_t promised = queue_work_before(&q, newcomer->line);
     queue_push(&q, newcomer);
     for (const struct call *call; (call = queue_pop(&q)) != newcomer;)
         us += call->cost_us;
@@ -162,8 +161,8 @@ static void the_estimate_is_what_happens(void **state)
 static void a_full_queue_has_room_for_others(void **state)
 {
     (void)state;
-    struct principal *a = queue_principal(&q, ROLE_FRONTEND, 1);
-    struct principal *b = queue_principal(&q, ROLE_FRONTEND, 2);
+    struct line *a = queue_line(&q, ROLE_FRONTEND, 1);
+    struct line *b = queue_line(&q, ROLE_FRONTEND, 2);
     a->connections = 3;
     for (size_t i = 0; i < 10; i++) {
         assert_false(queue_full(&q, a, 10));
