@@ -59,7 +59,8 @@ struct parent {
     struct secret pin;
     char pin_source[512];
     struct guard guard;
-    int listeners[SOCKETS];
+    int listeners[SOCKETS], tls_listeners[SOCKETS]; /* -1: none */
+    int tls_bundle;                                 /* the files of [tls] as last read; -1: none */
     int lock_fd;
     struct child children[CHILDREN_MAX];
     size_t child_count;

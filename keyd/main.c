@@ -24,6 +24,7 @@
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
 #include "keyd/spawn.h"
+#include "keyd/tlsfiles.h"
 #include "proto/base/clock.h"
 
 #define EXIT_USAGE  2
@@ -160,6 +161,22 @@ static bool confine(const struct config *c, struct err *err)
     return sandbox_syscalls(SANDBOX_PARENT, err);
 }
 
+/* Reads the files of [tls] and takes them over; what the gates have stays as it was if one is bad.
+ */
+static bool read_tls(struct parent *p, const struct config *c, struct err *err)
+{
+    char warning[700];
+    int fd;
+
+    TRY(tlsfiles_read(c, &fd, warning, sizeof(warning), err));
+    if (*warning)
+        log_line(LOG_LEVEL_WARNING, "[tls] %s", warning);
+    if (p->tls_bundle >= 0)
+        close(p->tls_bundle);
+    p->tls_bundle = fd;
+    return true;
+}
+
 static bool prepare(struct parent *p, struct err *err)
 {
     uid_t uid;
@@ -170,7 +187,9 @@ static bool prepare(struct parent *p, struct err *err)
     TRY(prepare_state_dir(&p->config, uid, gid, err));
     TRY(lock_state(&p->config, &p->lock_fd, err));
     TRY(sockets_open(&p->config, p->listeners, err));
+    TRY(sockets_open_tls(&p->config, p->tls_listeners, err));
     TRY(drop_to(&p->config, uid, gid, err));
+    TRY(read_tls(p, &p->config, err));
     TRY(read_pin(p, err));
     TRY(guard_open(&p->guard, p->config.state_dir, err));
     return confine(&p->config, err);
@@ -185,7 +204,8 @@ static void reload(struct parent *p)
     char line[600];
 
     sd_notify(0, "RELOADING=1");
-    if (config_read(&now, p->config_path, &err) && config_reloadable(&p->config, &now, &err)) {
+    if (config_read(&now, p->config_path, &err) && config_reloadable(&p->config, &now, &err) &&
+        read_tls(p, &now, &err)) {
         p->config = now;
         children_reload(p);
         log_line(LOG_LEVEL_NOTICE, "settings read again from %s", p->config_path);
@@ -361,11 +381,17 @@ static int init_token(struct parent *p)
 
 static int check_config(struct parent *p)
 {
+    char warning[700];
     struct err err;
+    int bundle;
 
     if (!custodian_uri_check(p->config.token_uri, &err) ||
         !custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), &err))
         return fail(&err);
+    if (!tlsfiles_read(&p->config, &bundle, warning, sizeof(warning), &err))
+        return fail(&err);
+    if (*warning)
+        fprintf(stderr, "keyd: [tls] %s\n", warning);
     printf("%s is in order: state in %s, sockets in %s, %u signers\n", p->config_path,
            p->config.state_dir, p->config.run_dir, p->config.signers);
     return EXIT_SUCCESS;
@@ -408,7 +434,7 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},
         {0},
     };
-    static struct parent p = {.lock_fd = -1, .table.fd = -1, .access.fd = -1};
+    static struct parent p = {.lock_fd = -1, .table.fd = -1, .access.fd = -1, .tls_bundle = -1};
     enum action action = ACT_NONE;
     int o;
 

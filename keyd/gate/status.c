@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keyd/gate/call.h"
+#include "keyd/gate/conn.h"
 #include "keyd/gate/dispatch.h"
 #include "keyd/process/log.h"
 #include "keyd/process/tally.h"
@@ -349,10 +350,11 @@ void status_report(struct gate *g, uint64_t ask)
     put_u32(p, 0);
     put_u32(p, (uint32_t)g->queue.count);
     put_u32(p, (uint32_t)dispatch_at_servers(g));
-    put_u32(p, g->conn_count);
+    put_u32(p, conn_count(g));
     put_u64(p, g->counters.signed_total);
     put_u64(p, g->counters.refused_total);
     put_u64(p, g->counters.busy_total);
     put_u64(p, g->counters.retried_total);
+    refusals_put(p, &g->refusals);
     chan_end(p);
 }

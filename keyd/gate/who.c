@@ -100,6 +100,8 @@ bool who_take_token(struct gate *g, struct identity *id, const char *text, struc
     }
     memcpy(id->token_hash, hash, sizeof(id->token_hash));
     id->token = true;
+    if (!id->until || (int64_t)t->expires < id->until)
+        id->until = (int64_t)t->expires;
     return true;
 }
 

@@ -63,6 +63,7 @@ static const struct rule {
     {MSG_ACCESS, "ACCESS", P, G, 8, 1},
     {MSG_ACCESS_DONE, "ACCESS_DONE", G, C, 8, 0},
     {MSG_TOKEN_USED, "TOKEN_USED", G, C, 32, 0},
+    {MSG_TLS, "TLS", P, G, 6, 2},
 };
 
 static const struct rule *rule_of(enum msg_type type, enum proc from, enum proc to)
