@@ -51,6 +51,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
     s->wants_write = false;
     int r = SSL_read(s->ssl, p, cut(n));
     s->more = r > 0;
+    s->ready = s->ready || SSL_is_init_finished(s->ssl); /* it is not any more after an error */
     return r > 0 ? r : nothing_read(s, r);
 }
 
@@ -84,7 +85,7 @@ bool stream_pending(const struct stream *s)
 
 bool stream_ready(const struct stream *s)
 {
-    return !s->ssl || SSL_is_init_finished(s->ssl);
+    return !s->ssl || s->ready;
 }
 
 void stream_close(struct stream *s)

@@ -19,6 +19,7 @@ struct ssl_st;
 struct stream {
     int fd;
     struct ssl_st *ssl; /* NULL: plain */
+    bool ready;         /* the handshake is over */
     bool more;          /* the last read may have left bytes in ssl */
     bool wants_write;   /* reading goes on when the socket takes bytes */
 };
