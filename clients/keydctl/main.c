@@ -16,8 +16,8 @@
 #define DEFAULT_TIMEOUT 10
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
-    status_commands,  NULL,
+    tenants_commands, keys_commands, import_commands, csr_commands,    grants_commands,
+    tokens_commands,  who_commands,  token_commands,  status_commands, NULL,
 };
 
 /* ---- help */

@@ -169,9 +169,22 @@ free_port() {
 
 # ---- keyd
 
+# principals: the rules of every test: whoever the servers run as is the frontend "fe". Whoever runs
+# the tests is an operator, as keyd's own user.
+principals() {
+    local user
+    echo '[principals]'
+    for user in "$(id -un)" root nobody www-data haproxy; do
+        ! getent passwd "$user" > /dev/null || echo "fe = frontend group=edge user=$user"
+    done
+}
+
 # configure [TEXT]: writes keyd.conf for the state below $T; TEXT is appended.
 configure() {
-    printf '[keyd]\nstate-dir = %s\n%s\n' "$STATE" "${1-}" > "$CONF"
+    {
+        principals
+        printf '[keyd]\nstate-dir = %s\n%s\n' "$STATE" "${1-}"
+    } > "$CONF"
 }
 
 # keyd_with ARG...: keyd with that configuration, its stderr on ours.
@@ -242,11 +255,18 @@ pids_of() {
         '.processes[] | select((.name | startswith($n)) and .pid > 0) | .pid'
 }
 
+# new_tenant TENANT: makes it; the frontends of the tests may use all of its keys.
+new_tenant() {
+    ctl tenants-add "$1" > /dev/null
+    ctl grants-add --principal fe --tenant "$1" --purposes tls13-server,tls13-client,tls12-server \
+        > /dev/null
+}
+
 # make_key TENANT/NAME TYPE: makes tenant and key, writes $T/NAME.ref.pem.
 make_key() {
     local tenant=${1%/*} name=${1#*/}
     ctl tenants-list --json | jq -e --arg t "$tenant" 'any(.tenants[]; .tenant == $t)' > /dev/null ||
-        ctl tenants-add "$tenant" > /dev/null
+        new_tenant "$tenant"
     ctl keys-generate --tenant "$tenant" --name "$name" --type "$2" > /dev/null
     ctl keys-ref "$1" > "$T/$name.ref.pem"
 }
