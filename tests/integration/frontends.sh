@@ -104,12 +104,14 @@ in_background() {
 as_service() { OPENSSL_CONF=$T/openssl-keyd.cnf foreign "$@"; }
 
 example_nginx() {
-    local temp='' name
+    local temp='' preload='' name
     for name in client_body proxy fastcgi uwsgi scgi; do temp+="${name}_temp_path $T/nginx/$name; "; done
-    example nginx.conf nginx -e "s,listen 443,listen 127.0.0.1:${PORTS[nginx]},; s,^http \{,&$temp," \
+    # a new binary gets the variables that are named, and no others
+    [ "$PRESET" != asan ] || preload="env LD_PRELOAD; env ASAN_OPTIONS;"
+    example nginx.conf nginx -e "s,^env OPENSSL_CONF;,&$preload," -e "s,listen 443,listen 127.0.0.1:${PORTS[nginx]},; s,^http \{,&$temp," \
         -e "s,/run/nginx.pid,$T/nginx/pid,; s,/var/log/nginx/,$T/log/nginx-,"
 }
-nginx_is() { as_service nginx -p "$T/nginx" -e "$T/log/nginx-error.log" -c "$T/nginx/nginx.conf" "$@"; }
+nginx_is() { as_service "$(command -v nginx)" -p "$T/nginx" -e "$T/log/nginx-error.log" -c "$T/nginx/nginx.conf" "$@"; }
 start_nginx() { nginx_is; }
 reload_nginx() { nginx_is -s reload; }
 
@@ -338,7 +340,9 @@ case_without_ciphers_keyd_refuses() {
     no_shake s_server www.example.com -tls1_2 -cipher kRSA
     has "$said" "alert decrypt error"
     equal $((before + 1)) "$(asked)" "requests to keyd"
-    has "$(cat "$T/log/s_server.log")" "keyd signs no DHE key exchange"
+    # what keyd-provider(7) says of the two in a log
+    has "$(cat "$T/log/s_server.log")" "keyd signs no DHE key exchange" \
+        "operation not supported for this keytype" "decryption failed"
     mv "$T/s_server/command.saved" "$T/s_server/command"
     reload_s_server
     soon 10 serves s_server rsa
@@ -352,6 +356,24 @@ case_reference_beside_key_file() {
 case_nginx_reloads_under_load() { no_gap nginx; }
 case_haproxy_reloads_under_load() { no_gap haproxy; }
 case_apache_reloads_under_load() { no_gap apache; }
+
+# The new binary has the provider by `env OPENSSL_CONF;` alone.
+case_nginx_binary_upgrade() {
+    local old new
+    old=$(cat "$T/nginx/pid")
+    kill -s USR2 "$old"
+    soon 15 test -s "$T/nginx/pid.oldbin"
+    soon 15 another_pid "$old"
+    new=$(cat "$T/nginx/pid")
+    started "$new"
+    kill -s QUIT "$old"
+    soon 15 dead "$old"
+    alive "$new" || fail "the new nginx has ended: $(tail -n 3 "$T/log/nginx-error.log")"
+    shake nginx www.example.com -tls1_3
+    take_over nginx
+    shake nginx www.example.com -tls1_2
+}
+another_pid() { [ -s "$T/nginx/pid" ] && [ "$(cat "$T/nginx/pid")" != "$1" ]; }
 
 # stunnel closes its listening sockets for a moment when it reloads: new connections may have to try
 # again, those that are open go on.
