@@ -98,6 +98,7 @@ in_background() {
         exec setsid "$@"
     ) >> "$T/log/$server.log" 2>&1 < /dev/null &
     echo $! > "$T/$server/pid"
+    started $!
 }
 
 # as_service COMMAND...: a server that goes into the background by itself.
@@ -170,7 +171,7 @@ reload_s_server() {
 start_one() {
     "start_$1"
     soon 15 test -s "$T/$1/pid"
-    started "$(cat "$T/$1/pid")"
+    started "$(cat "$T/$1/pid")" # of those that go into the background by themselves
     soon 15 listening "${PORTS[$1]}"
 }
 for each in $SERVERS; do
@@ -555,7 +556,6 @@ case_s_server_and_s_client() {
     mkdir -p "$T/verify"
     in_background verify openssl s_server -accept "127.0.0.1:$BACKEND" -cert "$T/ec.crt" -key "$T/ec.ref.pem" \
         -cipher ECDHE+AESGCM:ECDHE+CHACHA20 -CAfile "$T/ca.pem" -Verify 1 -verify_return_error -www
-    started "$(cat "$T/verify/pid")"
     soon 10 listening "$BACKEND"
     present client -tls1_3 || true # s_server's page is another one
     has "$said" "HTTP/1.0 200 ok" "Client certificate" "Subject: CN=fe-12.example.com"
