@@ -482,10 +482,10 @@ static const char principals_doc[] =
     "# A \"*\" in NAME stands for the same text as the \"*\" in its uri.\n"
     "# Root and keyd's own user are operators if no line says otherwise.\n"
     "# SIGHUP takes a change over; connections of who is somebody else then are cut.\n"
-    "#www = frontend user=www-data\n"
-    "#fe-* = frontend group=edge uri=spiffe://platform/frontend/fe-*\n"
-    "#ops = operator unix-group=keyd-admin\n"
-    "#acme = tenant tenant=acme spki=HEX\n";
+    "#   www = frontend user=www-data\n"
+    "#   fe-* = frontend group=edge uri=spiffe://platform/frontend/fe-*\n"
+    "#   ops = operator unix-group=keyd-admin\n"
+    "#   acme = tenant tenant=acme spki=HEX\n";
 
 static void print_limits(FILE *out, const struct setting *s)
 {

@@ -29,7 +29,7 @@ struct ctx {
 
 /* Tables of commands, one per noun. */
 extern const struct command tenants_commands[], keys_commands[], import_commands[], csr_commands[],
-    token_commands[], status_commands[];
+    token_commands[], grants_commands[], tokens_commands[], who_commands[], status_commands[];
 
 /* Says on stderr what was wrong and what to do; returns the status for its class. */
 int complain(const struct ctx *ctx, const struct keyd_error *error);
@@ -49,6 +49,12 @@ json_t *key_json(const struct keyd_key *key);
 
 /* Prints what key_json made as fields, for present. */
 bool show_key(const json_t *value);
+
+/* "enabled"; "unknown" for a state that is none. */
+const char *key_state_name(int state);
+
+/* Purposes as an array of their words. */
+json_t *purposes_json(uint32_t purposes);
 
 /* Reads purposes, words with commas between them; NULL: 0, which is keyd's default.
  * ERR_BAD_REQUEST. */

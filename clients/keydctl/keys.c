@@ -10,7 +10,7 @@
 
 /* ---- a key as JSON and as text */
 
-static json_t *purposes_json(uint32_t purposes)
+json_t *purposes_json(uint32_t purposes)
 {
     json_t *names = json_array();
 
@@ -30,7 +30,7 @@ static json_t *type_json(int type)
     return name ? json_string(name) : json_sprintf("type %d", type);
 }
 
-static const char *state_name(int state)
+const char *key_state_name(int state)
 {
     switch (state) {
     case KEYD_KEY_ENABLED:
@@ -69,7 +69,7 @@ static json_t *full_name_json(const struct keyd_key *k)
 json_t *key_json(const struct keyd_key *k)
 {
     json_t *j = json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "key", full_name_json(k), "type",
-                          type_json(k->type), "state", state_name(k->state), "purposes",
+                          type_json(k->type), "state", key_state_name(k->state), "purposes",
                           purposes_json(k->purposes), "id", out_hex(k->id, KEYD_KEY_ID_LEN),
                           "created", out_time(k->created));
 

@@ -19,8 +19,8 @@
 #define TOKEN_MAX       255
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
-    status_commands,  NULL,
+    tenants_commands, keys_commands, import_commands, csr_commands,    grants_commands,
+    tokens_commands,  who_commands,  token_commands,  status_commands, NULL,
 };
 
 /* ---- help */

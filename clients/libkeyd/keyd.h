@@ -318,6 +318,150 @@ int keyd_keys_destroy(struct keyd_client *client, const char *key, struct keyd_k
 /* Frees a list of keys. */
 void keyd_keys_free(struct keyd_key *keys, size_t count);
 
+/* ---- who is who, and who may what */
+
+enum keyd_role {
+    KEYD_ROLE_OPERATOR = 1,
+    KEYD_ROLE_FRONTEND = 2, /* signs handshakes with the keys that it was granted */
+    KEYD_ROLE_TENANT = 4,
+    KEYD_ROLE_AGENT = 8,
+    KEYD_ROLE_ISSUER = 16,
+    KEYD_ROLE_AUDITOR = 32,
+};
+
+/* The role with that name ("auditor"); 0 if there is none. */
+int keyd_role_by_name(const char *name);
+
+/* The name of a role; NULL if there is no such role. A static string. */
+const char *keyd_role_name(int role);
+
+struct keyd_principal {
+    char *name;
+    int role;             /* enum keyd_role */
+    char *tenant;         /* of a tenant; else "" */
+    char *group;          /* of frontends; may be "" */
+    char *proof;          /* "user=www-data": how it proves itself */
+    uint32_t connections; /* in lists: open now at the gate that was asked */
+};
+
+struct keyd_whoami {
+    struct keyd_principal principal;
+    char **may; /* what it may call here, and in what scope, in words */
+    size_t may_count;
+};
+
+/* Who keyd thinks one is, how it knows, and what one may do. Freed with keyd_whoami_free. */
+int keyd_whoami(struct keyd_client *client, struct keyd_whoami **ret, struct keyd_error *error);
+
+/* Frees. NULL is fine. */
+void keyd_whoami_free(struct keyd_whoami *whoami);
+
+/* The rules who is who, in the order in which keyd tries them. Freed with keyd_principals_free. */
+int keyd_principals_list(struct keyd_client *client, struct keyd_principal **ret, size_t *ret_count,
+                         struct keyd_error *error);
+
+/* Frees a list of principals. */
+void keyd_principals_free(struct keyd_principal *principals, size_t count);
+
+/* Which frontends may use which keys. */
+struct keyd_grant {
+    uint64_t id;
+    char *principal; /* a frontend, or "" and */
+    char *group;     /* a group of frontends */
+    char *key;       /* "tenant/name", or "" and */
+    char *tenant;    /* all keys of this tenant */
+    uint32_t purposes;
+    uint64_t created; /* seconds since 1970, UTC */
+};
+
+/* Grants: one of principal and group, one of key and tenant, the other ones NULL. purposes 0:
+ * tls13-server and tls12-server. It is in force when this returns. Freed with keyd_grants_free. */
+int keyd_grants_add(struct keyd_client *client, const char *principal, const char *group,
+                    const char *key, const char *tenant, uint32_t purposes, struct keyd_grant **ret,
+                    struct keyd_error *error);
+
+/* The grants of a principal or group (NULL: of all), on a key (NULL: on all), by id. Freed with
+ * keyd_grants_free. */
+int keyd_grants_list(struct keyd_client *client, const char *principal, const char *key,
+                     struct keyd_grant **ret, size_t *ret_count, struct keyd_error *error);
+
+/* Takes a grant away: when this returns KEYD_OK no connection has it any more. *ret is what it was,
+ * freed with keyd_grants_free. */
+int keyd_grants_remove(struct keyd_client *client, uint64_t id, struct keyd_grant **ret,
+                       struct keyd_error *error);
+
+/* Frees a list of grants. */
+void keyd_grants_free(struct keyd_grant *grants, size_t count);
+
+struct keyd_token {
+    char *id;   /* 8 hex digits */
+    char *name; /* of the principal that it is */
+    int role;   /* enum keyd_role */
+    char *tenant;
+    uint64_t created, expires; /* seconds since 1970, UTC */
+    uint64_t last_used;        /* to the minute; 0: never */
+};
+
+/* Makes an API token. role 0: tenant, which must be named then. days 0: 90. *ret_secret, the token
+ * itself, is shown this once; the caller wipes it and frees it with keyd_free. *ret is freed with
+ * keyd_tokens_free. */
+int keyd_tokens_create(struct keyd_client *client, const char *name, int role, const char *tenant,
+                       uint32_t days, struct keyd_token **ret, char **ret_secret,
+                       struct keyd_error *error);
+
+/* All tokens by id. Freed with keyd_tokens_free. */
+int keyd_tokens_list(struct keyd_client *client, struct keyd_token **ret, size_t *ret_count,
+                     struct keyd_error *error);
+
+/* Revokes: when this returns KEYD_OK nobody gets in with it, and connections that did are being
+ * cut. *ret is what it was, freed with keyd_tokens_free. */
+int keyd_tokens_revoke(struct keyd_client *client, const char *id, struct keyd_token **ret,
+                       struct keyd_error *error);
+
+/* Frees a list of tokens. */
+void keyd_tokens_free(struct keyd_token *tokens, size_t count);
+
+struct keyd_granted_key {
+    char *key; /* "tenant/name" */
+    int type;  /* enum keyd_key_type */
+    int state; /* enum keyd_key_state */
+    uint32_t purposes;
+};
+
+struct keyd_config_test {
+    struct keyd_principal principal;
+    struct keyd_granted_key *keys; /* at most 1,000 */
+    size_t key_count;
+    uint32_t keys_total;
+    char **missing; /* in words, what keeps it from serving; none: nothing does */
+    size_t missing_count;
+};
+
+/* What a frontend (NULL: the caller) could do now, and what is missing for it to serve. Freed with
+ * keyd_config_test_free. */
+int keyd_config_test(struct keyd_client *client, const char *principal,
+                     struct keyd_config_test **ret, struct keyd_error *error);
+
+/* Frees. NULL is fine. */
+void keyd_config_test_free(struct keyd_config_test *test);
+
+struct keyd_explain_step {
+    char *what; /* "shape", "key", "purpose", "role", "grant", "scheme" */
+    int passes;
+    char *why;
+};
+
+/* What keyd would do if this were to be signed with the key (as keyd_keys_show names it), by this
+ * scheme (0: any that fits), as this principal (NULL: the caller), and why. Nothing is signed.
+ * *ret_signs: whether it would. Freed with keyd_explain_free. */
+int keyd_explain(struct keyd_client *client, const uint8_t *message, size_t message_len,
+                 const char *key, uint16_t scheme, const char *principal,
+                 struct keyd_explain_step **ret, size_t *ret_count, int *ret_signs,
+                 struct keyd_error *error);
+
+/* Frees. */
+void keyd_explain_free(struct keyd_explain_step *steps, size_t count);
+
 /* ---- importing keys */
 
 #define KEYD_PKCS8_MAX 16384 /* bytes of the longest PKCS#8 that keyd_keys_import looks at */

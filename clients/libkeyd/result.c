@@ -57,6 +57,16 @@ char *result_str(struct result *r, const char *s)
     return p ? memcpy(p, s, n) : NULL;
 }
 
+char **result_strs(struct result *r, char *const *from, size_t count, size_t *ret_count)
+{
+    char **s = result_room(r, count * sizeof(*s));
+
+    for (size_t i = 0; s && i < count; i++)
+        s[i] = result_str(r, from[i]);
+    *ret_count = s ? count : 0;
+    return s;
+}
+
 uint8_t *result_bytes(struct result *r, ProtobufCBinaryData from, size_t *ret_len)
 {
     uint8_t *p = from.len ? result_room(r, from.len) : NULL;

@@ -36,6 +36,9 @@ void *result_room(struct result *r, size_t n);
 /* A copy of a string. */
 char *result_str(struct result *r, const char *s);
 
+/* Copies of `count` strings; NULL and 0 for none. */
+char **result_strs(struct result *r, char *const *from, size_t count, size_t *ret_count);
+
 /* A copy of bytes; NULL and 0 for none. */
 uint8_t *result_bytes(struct result *r, ProtobufCBinaryData from, size_t *ret_len);
 

@@ -3,16 +3,6 @@
 #include "clients/libkeyd/result.h"
 #include "proto/base/mem.h"
 
-static char **copy_strings(struct result *r, char *const *from, size_t count, size_t *ret_count)
-{
-    char **s = result_room(r, count * sizeof(*s));
-
-    for (size_t i = 0; s && i < count; i++)
-        s[i] = result_str(r, from[i]);
-    *ret_count = s ? count : 0;
-    return s;
-}
-
 static void copy_processes(struct result *r, const Keyd__V1__StatusReply *from,
                            struct keyd_status *s)
 {
@@ -88,8 +78,8 @@ static void copy_token(struct result *r, const Keyd__V1__TokenStatus *from, stru
     s->token.serial = result_str(r, from->serial);
     s->token.module = result_str(r, from->module);
     s->token.key_types =
-        copy_strings(r, from->key_types, from->n_key_types, &s->token.key_type_count);
-    s->token.notes = copy_strings(r, from->notes, from->n_notes, &s->token.note_count);
+        result_strs(r, from->key_types, from->n_key_types, &s->token.key_type_count);
+    s->token.notes = result_strs(r, from->notes, from->n_notes, &s->token.note_count);
 }
 
 static void copy_queue(const Keyd__V1__QueueStatus *from, struct keyd_status *s)

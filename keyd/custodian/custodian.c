@@ -10,6 +10,7 @@
 #include "keyd/custodian/custodian.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "keyd/custodian/internal.h"
 #include "proto/base/clock.h"
@@ -69,12 +70,15 @@ int custodian_main(struct chan *parent)
         return 1;
     umask(077);
     c->parent = parent;
+    c->access_fd = -1;
     for (size_t i = 0; i < PEERS_MAX; i++)
         c->peers[i].chan.fd = -1;
     int status = live(c);
     peers_flush(c, LAST_WORDS_MS);
     peers_free(c);
     table_free(&c->table);
+    if (c->access_fd >= 0)
+        close(c->access_fd);
     registry_close(c->registry);
     token_close(c->token);
     mem_free(c);

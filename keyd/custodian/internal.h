@@ -65,6 +65,8 @@ struct custodian {
     struct table table; /* table_key.user: its proven handle in the token, see custodian_handle */
     uint64_t first_version;        /* of the table as it was at our start */
     uint64_t kept;                 /* version that the parent has confirmed */
+    int access_fd;                 /* grants and tokens as they were published last; -1: never... */
+    uint64_t access_version;       /* ...and their version, of the same count as the table's */
     uint32_t missing;              /* keys that the token does not show */
     char frozen[256];              /* not empty: why changes are refused */
     uint8_t import_id[KEY_ID_LEN]; /* the import key that was proven last... */
@@ -117,6 +119,14 @@ void peers_free(struct custodian *c);
 /* Hands the table to the parent and waits until it is kept for processes to come. */
 void publish_table(struct custodian *c);
 
+/* Waits until the parent has kept what was sent to it with this version. */
+void publish_wait_kept(struct custodian *c, uint64_t version);
+
+/* Waits until the peer has confirmed this version. One that does not is named to the parent, who
+ * kills it; `must`: only then it is good that it has not. ERR_UNAVAILABLE. */
+bool publish_wait_peer(struct custodian *c, struct peer *p, uint64_t version, bool must,
+                       struct err *err) MUST_USE;
+
 /* Makes a key known everywhere: table, parent, each signer in turn, gates. When this returns it is
  * true wherever someone lives to whom it matters. `handle`: proven in our session; 0: none. */
 bool publish_key(struct custodian *c, const struct registry_key *key, enum key_state state,
@@ -151,6 +161,30 @@ struct ask {
 /* Zeroed memory for a part of a reply; on NULL err is set. */
 void *ask_alloc(const struct ask *ask, size_t n, struct err *err) MUST_USE;
 
+/* ---- scope.c: to a tenant, what is another's is as if it were not there */
+
+/* The tenant to whom the caller's scope is bound; "" if to none. */
+const char *scope_within(const struct ask *ask);
+
+/* Refuses a tenant outside of the caller's scope: ERR_NOT_FOUND, as for one that is not there. */
+bool scope_tenant(const struct ask *ask, const char *tenant, struct err *err) MUST_USE;
+
+/* Finds a key in the caller's scope. Errors as of registry_key_find. */
+bool scope_key(struct custodian *c, const struct ask *ask, const char *name,
+               struct registry_key *ret, struct err *err) MUST_USE;
+
+/* The purposes with which the caller may make keys; ERR_DENIED names those that he may not. */
+bool scope_purposes(const struct ask *ask, uint32_t purposes, struct err *err) MUST_USE;
+
+/* ---- access.c: grants and tokens, as the gates know them */
+
+/* Reads them from the registry and makes them known: to the parent, for gates to come, and to the
+ * gates. When this returns true it is true wherever somebody could use them. */
+bool access_publish(struct custodian *c, struct err *err) MUST_USE;
+
+/* Hands them to a gate whose channel is new. It answers as it can. */
+void access_send(struct custodian *c, struct peer *p);
+
 /* ---- the verbs: each fills in body_case and body of ret, in ask->arena */
 
 /* verbs_tenants.c */
@@ -175,6 +209,18 @@ bool destroy_finish(struct custodian *c, const struct registry_key *key, struct 
 bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_csr.c */
 bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_grants.c */
+bool verb_grants_add(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_grants.c */
+bool verb_grants_list(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_grants.c */
+bool verb_grants_remove(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_tokens.c */
+bool verb_tokens_create(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_tokens.c */
+bool verb_tokens_list(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verbs_tokens.c */
+bool verb_tokens_revoke(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_objects.c */
 bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 

@@ -53,6 +53,8 @@ static void on_peer(struct custodian *c, struct msg *m)
     p->awaited = 0;
     p->told = p->left = false;
     publish_recent(c, p);
+    if (proc != PROC_SIGNER)
+        access_send(c, p);
 }
 
 /* ---- what they say */
@@ -110,6 +112,29 @@ static void on_left(struct peer *p, struct msg *m)
     p->left = true;
 }
 
+static void on_access_done(struct peer *p, struct msg *m)
+{
+    uint64_t version = rd_u64(&m->body);
+
+    msg_end(m, &p->chan);
+    if (version == p->awaited)
+        p->awaited = 0;
+}
+
+/* When a token was used last is good to know, and no more: what goes wrong is only logged. */
+static void on_token_used(struct custodian *c, struct peer *p, struct msg *m)
+{
+    uint8_t hash[API_TOKEN_HASH_LEN];
+    struct err err;
+    char line[600];
+
+    rd_copy(&m->body, hash, sizeof(hash));
+    msg_end(m, &p->chan);
+    if (!registry_token_used(c->registry, hash, &err))
+        log_line(LOG_LEVEL_WARNING, "the last use of a token is not written down: %s",
+                 log_err(&err, line, sizeof(line)));
+}
+
 static void on_peer_msg(struct custodian *c, struct peer *p, struct msg *m)
 {
     if (m->type == MSG_KEY_DONE)
@@ -118,6 +143,10 @@ static void on_peer_msg(struct custodian *c, struct peer *p, struct msg *m)
         request_take(c, p, m);
     else if (m->type == MSG_LEFT)
         on_left(p, m);
+    else if (m->type == MSG_ACCESS_DONE)
+        on_access_done(p, m);
+    else if (m->type == MSG_TOKEN_USED)
+        on_token_used(c, p, m);
     else
         msg_fatal(&p->chan, "a message that I do not expect");
 }

@@ -35,9 +35,19 @@ static bool send_table(struct custodian *c, struct err *err)
     return ok || err_set(err, ERR_UNAVAILABLE, "the parent does not take the table");
 }
 
-void publish_table(struct custodian *c)
+void publish_wait_kept(struct custodian *c, uint64_t version)
 {
     uint64_t until = clock_us() + KEPT_WAIT_US;
+
+    while (c->kept < version && !c->parent_gone && clock_us() < until)
+        peers_pump(c, clock_wait_ms(until));
+    if (c->kept < version && !c->parent_gone)
+        log_line(LOG_LEVEL_WARNING, "the parent has not kept version %llu of our tables in time",
+                 (unsigned long long)version);
+}
+
+void publish_table(struct custodian *c)
+{
     struct err err;
     char line[600];
 
@@ -47,11 +57,7 @@ void publish_table(struct custodian *c)
         log_line(LOG_LEVEL_WARNING, "%s", log_err(&err, line, sizeof(line)));
         return;
     }
-    while (c->kept < c->table.version && !c->parent_gone && clock_us() < until)
-        peers_pump(c, clock_wait_ms(until));
-    if (c->kept < c->table.version && !c->parent_gone)
-        log_line(LOG_LEVEL_WARNING, "the parent has not kept version %llu of the table in time",
-                 (unsigned long long)c->table.version);
+    publish_wait_kept(c, c->table.version);
 }
 
 /* ---- gates and signers */
@@ -84,26 +90,30 @@ static bool confirmed(struct custodian *c, struct peer *p, uint64_t version, uin
     return p->awaited != version || p->chan.generation != generation;
 }
 
-/* A peer that does not confirm in time is named to the parent, who kills it. A key that is given
- * need not wait for that; one that is taken away must. */
-static bool tell(struct custodian *c, struct peer *p, const struct table_key *key, struct err *err)
+bool publish_wait_peer(struct custodian *c, struct peer *p, uint64_t version, bool must,
+                       struct err *err)
 {
     uint32_t generation = p->chan.generation, index = p->chan.index;
     enum proc proc = p->chan.peer;
 
-    put_key(p, key);
-    p->awaited = key->version;
-    if (confirmed(c, p, key->version, generation, clock_us() + DONE_WAIT_US))
+    p->awaited = version;
+    if (confirmed(c, p, version, generation, clock_us() + DONE_WAIT_US))
         return true;
     overdue(c, p);
-    bool gone = key->state == KEY_ENABLED ||
-                confirmed(c, p, key->version, generation, clock_us() + GONE_WAIT_US);
+    bool gone = !must || confirmed(c, p, version, generation, clock_us() + GONE_WAIT_US);
     p->awaited = 0;
     if (gone)
         return true;
     err_set(err, ERR_UNAVAILABLE, "%s %u has not confirmed the change, and was not replaced yet",
             proc_name(proc), index);
     return err_hint(err, "repeat it: the change is made, but may not be true everywhere");
+}
+
+/* A key that is given need not wait for who overstays; one that is taken away must. */
+static bool tell(struct custodian *c, struct peer *p, const struct table_key *key, struct err *err)
+{
+    put_key(p, key);
+    return publish_wait_peer(c, p, key->version, key->state != KEY_ENABLED, err);
 }
 
 static bool is_a(const struct peer *p, bool signer)

@@ -33,6 +33,12 @@ static const struct served {
     {V(KEYS_ENABLE), true, verb_keys_enable},
     {V(KEYS_DESTROY), true, verb_keys_destroy},
     {V(CREATE_CSR), false, verb_create_csr},
+    {V(GRANTS_ADD), true, verb_grants_add},
+    {V(GRANTS_LIST), false, verb_grants_list},
+    {V(GRANTS_REMOVE), false, verb_grants_remove}, /* never refused: it takes away */
+    {V(TOKENS_CREATE), true, verb_tokens_create},
+    {V(TOKENS_LIST), false, verb_tokens_list},
+    {V(TOKENS_REVOKE), false, verb_tokens_revoke}, /* the same */
     {V(SIGN), false, verb_sign},
     {V(TOKEN_OBJECTS), false, verb_token_objects},
 };
@@ -185,6 +191,8 @@ static bool judge(const struct custodian *c, struct ask *ask, const struct serve
 
     TRY(verb_allowed(verb, ask->who->role, &ask->scope, err));
     TRY(verb_route(verb, SOCKET_CONTROL, &server, err));
+    if (ask->scope == SCOPE_OWN && !*ask->who->tenant)
+        return err_set(err, ERR_INTERNAL, "a %s without a tenant", role_name(ask->who->role));
     if (server != SERVED_BY_CUSTODIAN || !s)
         return err_set(err, ERR_INTERNAL, "%s is not served by the custodian", verb->name);
     if (s->changes && *c->frozen) {

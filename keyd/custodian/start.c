@@ -127,6 +127,7 @@ bool custodian_start(struct custodian *c, struct err *err)
     TRY(import_probe(c, err));
     TRY(reconcile_all(c, err));
     publish_table(c);
+    TRY(access_publish(c, err));
     if (c->parent_gone)
         return err_set(err, ERR_UNAVAILABLE, "the parent is gone");
     chan_put(c->parent, MSG_READY);

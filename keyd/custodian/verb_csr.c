@@ -31,13 +31,15 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
 }
 
 /* The entry of a key that may sign requests for this role. */
-static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum role role,
+static bool key_for_csr(struct custodian *c, const struct ask *ask, const uint8_t id[KEY_ID_LEN],
                         struct table_key **ret, struct err *err)
 {
     struct table_key *key = table_find(&c->table, id);
+    const char *within = scope_within(ask);
+    enum role role = ask->who->role;
     char hex[KEY_ID_HEX_LEN + 1], names[128];
 
-    if (!key)
+    if (!key || (*within && strcmp(key->tenant, within) != 0))
         return err_set(err, ERR_NOT_FOUND, "no key has the id %.16s...",
                        hex_encode(id, KEY_ID_LEN, hex));
     if (!(role_purposes(role) & PURPOSE_CSR))
@@ -85,7 +87,7 @@ bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct
     if (request->key_id.len != KEY_ID_LEN)
         return err_set(err, ERR_BAD_REQUEST, "a key id of %zu bytes; it has %d",
                        request->key_id.len, KEY_ID_LEN);
-    TRY(key_for_csr(c, request->key_id.data, ask->who->role, &key, err));
+    TRY(key_for_csr(c, ask, request->key_id.data, &key, err));
     const struct scheme *scheme = scheme_by_code(request->scheme);
     if (!scheme)
         return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
@@ -139,8 +141,8 @@ bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, 
 
     TRY(reply);
     keyd__v1__create_csr_reply__init(reply);
-    TRY(registry_key_find(c->registry, request->key, &row, err));
-    TRY(key_for_csr(c, row.id, ask->who->role, &key, err));
+    TRY(scope_key(c, ask, request->key, &row, err));
+    TRY(key_for_csr(c, ask, row.id, &key, err));
     TRY(build_and_sign(c, key, request, &pem, err));
     reply->pem = arena_dup(ask->arena, pem, strlen(pem));
     if (!reply->pem)

@@ -33,14 +33,17 @@ static bool type_known(const struct custodian *c, uint32_t type, struct err *err
 }
 
 /* The intent of a request, checked; its CKA_ID names it. */
-static bool intent_of(const struct custodian *c, const Keyd__V1__KeysGenerate *request,
-                      struct registry_intent *ret, struct err *err)
+static bool intent_of(const struct custodian *c, const struct ask *ask, struct registry_intent *ret,
+                      struct err *err)
 {
+    const Keyd__V1__KeysGenerate *request = ask->e->keys_generate;
     struct registry_intent i = {.verb = "keys-generate", .type = (enum key_type)request->type};
 
     TRY(intent_name(&i, request->tenant, request->name, err));
     TRY(type_known(c, (uint32_t)request->type, err));
+    TRY(scope_tenant(ask, i.tenant, err));
     TRY(purposes_known(request->purposes, err));
+    TRY(scope_purposes(ask, request->purposes, err));
     i.purposes = request->purposes ? request->purposes : PURPOSES_DEFAULT;
     TRY(intent_seal(&i, err));
     *ret = i;
@@ -83,7 +86,7 @@ bool verb_keys_generate(struct custodian *c, const struct ask *ask, envelope *re
 
     TRY(reply);
     keyd__v1__keys_generate_reply__init(reply);
-    TRY(intent_of(c, ask->e->keys_generate, &intent, err));
+    TRY(intent_of(c, ask, &intent, err));
     TRY(reconcile_intents(c, err));
     TRY(registry_intent_add(c->registry, &intent, err));
     TRY(make_and_commit(c, &intent, &key, &handle, err));

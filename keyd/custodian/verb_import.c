@@ -28,12 +28,15 @@ struct import {
 
 /* ---- the request */
 
-static bool check_names(struct custodian *c, struct import *m, struct err *err)
+static bool check_names(struct custodian *c, const struct ask *ask, struct import *m,
+                        struct err *err)
 {
     const Keyd__V1__KeysImport *r = m->request;
 
     TRY(intent_name(&m->intent, r->tenant, r->name, err));
+    TRY(scope_tenant(ask, m->intent.tenant, err));
     TRY(purposes_known(r->purposes, err));
+    TRY(scope_purposes(ask, r->purposes, err));
     m->intent.purposes = r->purposes ? r->purposes : PURPOSES_DEFAULT;
     return registry_name_is_free(c->registry, r->tenant, r->name, err);
 }
@@ -274,7 +277,7 @@ bool verb_keys_import(struct custodian *c, const struct ask *ask, envelope *ret,
     TRY(reply);
     keyd__v1__keys_import_reply__init(reply);
     import_principal(ask, m.principal);
-    TRY(check_names(c, &m, err));
+    TRY(check_names(c, ask, &m, err));
     TRY(check_sizes(m.request, err));
     TRY(take_nonce(c, &m, err));
     TRY(judge_key(c, &m, err));

@@ -48,7 +48,7 @@ static Keyd__V1__Key *changed(struct custodian *c, const struct ask *ask, const 
 {
     struct registry_key key;
 
-    if (!registry_key_find(c->registry, name, &key, err) || !change(c, &key, state, published, err))
+    if (!scope_key(c, ask, name, &key, err) || !change(c, &key, state, published, err))
         return NULL;
     return key_to_wire(c, ask, &key, true, err);
 }
@@ -83,7 +83,7 @@ bool verb_keys_enable(struct custodian *c, const struct ask *ask, envelope *ret,
 
     TRY(reply);
     keyd__v1__keys_enable_reply__init(reply);
-    TRY(registry_key_find(c->registry, ask->e->keys_enable->key, &key, err));
+    TRY(scope_key(c, ask, ask->e->keys_enable->key, &key, err));
     TRY(shown(c, &key, err));
     TRY(reply->key =
             changed(c, ask, ask->e->keys_enable->key, REGISTRY_KEY_ENABLED, KEY_ENABLED, err));
@@ -99,7 +99,7 @@ bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret
 
     TRY(reply);
     keyd__v1__keys_destroy_reply__init(reply);
-    TRY(registry_key_find(c->registry, ask->e->keys_destroy->key, &key, err));
+    TRY(scope_key(c, ask, ask->e->keys_destroy->key, &key, err));
     TRY(registry_key_unused(c->registry, &key, err));
     TRY(change(c, &key, REGISTRY_KEY_DESTROYING, KEY_DESTROYED, err));
     TRY(destroy_finish(c, &key, err));

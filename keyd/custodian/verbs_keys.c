@@ -72,7 +72,7 @@ bool verb_keys_show(struct custodian *c, const struct ask *ask, envelope *ret, s
 
     TRY(reply);
     keyd__v1__keys_show_reply__init(reply);
-    TRY(registry_key_find(c->registry, ask->e->keys_show->key, &key, err));
+    TRY(scope_key(c, ask, ask->e->keys_show->key, &key, err));
     reply->key = key_to_wire(c, ask, &key, true, err);
     TRY(reply->key);
     ret->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_SHOW_REPLY;
@@ -102,14 +102,16 @@ bool verb_keys_list(struct custodian *c, const struct ask *ask, envelope *ret, s
     Keyd__V1__KeysListReply *reply = ask_alloc(ask, sizeof(*reply), err);
     AUTO_FREE struct registry_key *rows = mem_array(PAGE, sizeof(*rows));
     size_t count;
+    const char *tenant = *request->tenant ? request->tenant : scope_within(ask);
     bool more;
 
     TRY(reply);
     if (!rows)
         return err_set(err, ERR_INTERNAL, "no memory for a list");
     keyd__v1__keys_list_reply__init(reply);
-    TRY(registry_key_list(c->registry, request->tenant, request->after, rows, PAGE, &count, &more,
-                          err));
+    if (*tenant)
+        TRY(scope_tenant(ask, tenant, err));
+    TRY(registry_key_list(c->registry, tenant, request->after, rows, PAGE, &count, &more, err));
     TRY(fill_list(c, ask, rows, count, more, reply, err));
     ret->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_LIST_REPLY;
     ret->keys_list_reply = reply;

@@ -36,6 +36,19 @@ bool verb_tenants_add(struct custodian *c, const struct ask *ask, envelope *ret,
     return true;
 }
 
+/* Who is bound to a tenant sees that one alone. */
+static bool read_page(struct custodian *c, const struct ask *ask, struct registry_tenant *rows,
+                      size_t *ret_count, bool *ret_more, struct err *err)
+{
+    const char *within = scope_within(ask), *after = ask->e->tenants_list->after;
+
+    if (!*within)
+        return registry_tenant_list(c->registry, after, rows, PAGE, ret_count, ret_more, err);
+    *ret_more = false;
+    *ret_count = strcmp(within, after) > 0;
+    return !*ret_count || registry_tenant_find(c->registry, within, rows, err);
+}
+
 bool verb_tenants_list(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err)
 {
     Keyd__V1__TenantsListReply *reply = ask_alloc(ask, sizeof(*reply), err);
@@ -47,8 +60,7 @@ bool verb_tenants_list(struct custodian *c, const struct ask *ask, envelope *ret
     if (!rows)
         return err_set(err, ERR_INTERNAL, "no memory for a list");
     keyd__v1__tenants_list_reply__init(reply);
-    TRY(registry_tenant_list(c->registry, ask->e->tenants_list->after, rows, PAGE, &count, &more,
-                             err));
+    TRY(read_page(c, ask, rows, &count, &more, err));
     reply->tenants = ask_alloc(ask, count * sizeof(*reply->tenants), err);
     TRY(reply->tenants);
     for (size_t i = 0; i < count; i++)

@@ -10,4 +10,31 @@
 /* verb: who keyd thinks one is, how it knows, and what one may do. */
 void serve_whoami(struct gate *g, struct call *call);
 
+/* verb: the rules who is who. */
+void serve_principals_list(struct gate *g, struct call *call);
+
+/* verb: what a frontend could do now, and what is missing for it to serve. */
+void serve_config_test(struct gate *g, struct call *call);
+
+/* verb: what keyd would do with these bytes, and why. */
+void serve_explain(struct gate *g, struct call *call);
+
+/* A call that is served here, and its answer. */
+struct answering {
+    struct gate *g;
+    struct call *call;
+    struct line as; /* as whom: not one of the queue's */
+    char proof[PROOF_TEXT_MAX + 32];
+};
+
+/* As whom the caller asks: himself for an empty name, else whom a rule could make of it. ERR_DENIED
+ * when he may not ask for others, ERR_NOT_FOUND. Ended with answering_done. */
+bool answering_as(struct answering *a, const char *name, struct err *err) MUST_USE;
+
+/* Frees. */
+void answering_done(struct answering *a);
+
+/* A principal in the reply's form; it borrows. */
+Keyd__V1__Principal answering_principal(const struct answering *a);
+
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/gate/keys.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "keyd/process/log.h"
 
 #define RETRY_START_MS 200
+#define NAMED_MIN      8 /* hex digits */
 
 _Static_assert(TABLE_ID_LEN == KEY_ID_LEN && TABLE_SPKI_MAX == SPKI_MAX_LEN, "one size of keys");
 
@@ -73,4 +75,47 @@ const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryDat
     if (!key)
         keys_unknown(id, err);
     return key;
+}
+
+/* ---- by name */
+
+static bool is_named(const struct table_key *key, const char *name, const char *within)
+{
+    char hex[KEY_ID_HEX_LEN + 1];
+    size_t len = strlen(key->tenant);
+
+    if (*within && strcmp(key->tenant, within) != 0)
+        return false;
+    if (strchr(name, '/'))
+        return strncmp(name, key->tenant, len) == 0 && name[len] == '/' &&
+               strcmp(name + len + 1, key->name) == 0;
+    return strncmp(hex_encode(key->id, KEY_ID_LEN, hex), name, strlen(name)) == 0;
+}
+
+const struct table_key *keys_named(const struct gate *g, const char *name, const char *within,
+                                   struct err *err)
+{
+    const struct table_key *found = NULL;
+
+    if (!strchr(name, '/') && strlen(name) < NAMED_MIN) {
+        err_set(err, ERR_BAD_REQUEST, "\"%.140s\" names no key", name);
+        err_hint(err, "a key is tenant/name, or %d or more hex digits of its id", NAMED_MIN);
+        return NULL;
+    }
+    for (size_t i = 0; i < g->table.slot_count; i++) {
+        const struct table_key *key = table_at(&g->table, i);
+
+        if (!key || key->state == KEY_DESTROYED || !is_named(key, name, within))
+            continue;
+        if (found) {
+            err_set(err, ERR_AMBIGUOUS, "more than one key id starts with %.64s", name);
+            return NULL;
+        }
+        found = key;
+    }
+    if (!found) {
+        err_set(err, ERR_NOT_FOUND, "there is no key %.140s", name);
+        err_hint(err, "keydctl keys-list");
+    }
+    return found;
 }

@@ -20,6 +20,11 @@ uint32_t *keys_cost(struct gate *g, const struct table_key *key);
 const struct table_key *keys_find(const struct gate *g, const ProtobufCBinaryData *id,
                                   struct err *err);
 
+/* The key with that name, "tenant/name", or whose id alone begins with these 8 or more hex digits;
+ * of the tenant `within` (empty: of any). NULL: err says why. */
+const struct table_key *keys_named(const struct gate *g, const char *name, const char *within,
+                                   struct err *err);
+
 /* Says that there is no such key, or none that the caller may use: one answer for both. */
 void keys_unknown(const ProtobufCBinaryData *id, struct err *err);
 

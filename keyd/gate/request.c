@@ -136,6 +136,15 @@ static void serve_here(struct gate *g, struct call *call)
     case KEYD__V1__ENVELOPE__BODY_WHOAMI:
         serve_whoami(g, call);
         return;
+    case KEYD__V1__ENVELOPE__BODY_PRINCIPALS_LIST:
+        serve_principals_list(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_CONFIG_TEST:
+        serve_config_test(g, call);
+        return;
+    case KEYD__V1__ENVELOPE__BODY_EXPLAIN:
+        serve_explain(g, call);
+        return;
     default:
         call_fail(g, call,
                   &(struct err){.code = ERR_INTERNAL, .text = "the gate does not serve this"});

@@ -277,3 +277,10 @@ uint32_t who_granted(const struct gate *g, struct line *line, const struct table
     return look_up(line, key, false, hash_of(key->id, sizeof(key->id))) |
            look_up(line, key, true, hash_of(key->tenant, strlen(key->tenant)));
 }
+
+void who_forget(struct line *line)
+{
+    mem_free(line->granted);
+    line->granted = NULL;
+    line->granted_slots = 0;
+}

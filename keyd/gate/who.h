@@ -51,6 +51,9 @@ bool who_take_token(struct gate *g, struct identity *id, const char *text,
 /* Tells the custodian that the token is in use, if it was not told lately. */
 void who_token_used(struct gate *g, const struct identity *id);
 
+/* Takes back what who_granted has made of a line. */
+void who_forget(struct line *line);
+
 /* The purposes for which the line's principal was granted the key; 0: none. */
 uint32_t who_granted(const struct gate *g, struct line *line, const struct table_key *key);
 

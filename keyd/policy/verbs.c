@@ -2,7 +2,6 @@
 #include "keyd/policy/verbs.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "proto/keys.h"
 
@@ -22,15 +21,14 @@
  * the other way round. */
 static const struct {
     enum role role;
-    const char *name;
     uint32_t purposes;
 } roles[ROLE_COUNT] = {
-    {ROLE_OPERATOR, "operator", PURPOSE_CSR | PURPOSE_RAW},
-    {ROLE_TENANT, "tenant", PURPOSE_CSR},
-    {ROLE_FRONTEND, "frontend", PURPOSES_TLS},
-    {ROLE_AGENT, "agent", 0},
-    {ROLE_ISSUER, "issuer", PURPOSE_CSR},
-    {ROLE_AUDITOR, "auditor", 0},
+    {ROLE_OPERATOR, PURPOSE_CSR | PURPOSE_RAW},
+    {ROLE_TENANT, PURPOSE_CSR},
+    {ROLE_FRONTEND, PURPOSES_TLS},
+    {ROLE_AGENT, 0},
+    {ROLE_ISSUER, PURPOSE_CSR},
+    {ROLE_AUDITOR, 0},
 };
 
 /* The policy. A change of a row changes tests/unit/policy/verbs.snapshot. */
@@ -80,26 +78,6 @@ static size_t column_of(enum role role)
     while (i < ROLE_COUNT && roles[i].role != role)
         i++;
     return i;
-}
-
-enum role role_at(size_t i)
-{
-    return i < ROLE_COUNT ? roles[i].role : ROLE_NONE;
-}
-
-const char *role_name(enum role role)
-{
-    size_t i = column_of(role);
-
-    return i < ROLE_COUNT ? roles[i].name : "none";
-}
-
-enum role role_by_name(const char *name)
-{
-    for (size_t i = 0; i < ROLE_COUNT; i++)
-        if (strcmp(roles[i].name, name) == 0)
-            return roles[i].role;
-    return ROLE_NONE;
 }
 
 enum verb_socket role_socket(enum role role)
@@ -172,7 +150,7 @@ static const char *roles_text(const struct verb *verb, char *buf, size_t size)
     for (size_t i = 0; i < ROLE_COUNT; i++) {
         if (verb->scopes[i] == SCOPE_NONE || at >= size)
             continue;
-        int n = snprintf(buf + at, size - at, "%s%s", at ? " or " : "", roles[i].name);
+        int n = snprintf(buf + at, size - at, "%s%s", at ? " or " : "", role_name(roles[i].role));
         at += n > 0 ? (size_t)n : 0;
     }
     return buf;

@@ -9,31 +9,9 @@
 
 #include "proto/base/err.h"
 #include "proto/keyd.pb-c.h"
-
-/* What a connection proved itself to be; a principal has exactly one. Values as enum Role in
- * keyd.proto. */
-enum role {
-    ROLE_NONE = 0,
-    ROLE_OPERATOR = 1,
-    ROLE_FRONTEND = 2, /* signs */
-    ROLE_TENANT = 4,
-    ROLE_AGENT = 8,    /* watches and reports, never signs */
-    ROLE_ISSUER = 16,  /* the ACME client */
-    ROLE_AUDITOR = 32, /* reads */
-};
-
-#define ROLE_COUNT 6
+#include "proto/roles.h"
 
 enum verb_socket { SOCKET_SIGNING, SOCKET_CONTROL };
-
-/* The i-th role, for i from 0 to ROLE_COUNT - 1. */
-enum role role_at(size_t i);
-
-/* "operator"; "none" if it is no single known bit. */
-const char *role_name(enum role role);
-
-/* The role with that name; ROLE_NONE if there is none. */
-enum role role_by_name(const char *name);
 
 /* On which socket this role is at home: frontends on keyd.sock, all others on control.sock. Nobody
  * is anybody on the other one. */

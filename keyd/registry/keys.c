@@ -6,6 +6,7 @@
 #include "proto/base/mem.h"
 
 #define SELECT     "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki FROM keys "
+#define WITHIN     "WHERE id BETWEEN $1 AND $2 AND ($3 = '' OR tenant = $3) "
 #define PREFIX_MIN 8 /* hex digits */
 #define CANDIDATES 4 /* that an error names */
 
@@ -60,8 +61,8 @@ static bool split(const char *key, char tenant[NAME_MAX_LEN + 1], char name[NAME
     return name_check(name, "key", err);
 }
 
-static bool find_by_name(struct registry *r, const char *key, struct registry_key *ret,
-                         struct err *err)
+static bool find_by_name(struct registry *r, const char *key, const char *within,
+                         struct registry_key *ret, struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     char tenant[NAME_MAX_LEN + 1], name[NAME_MAX_LEN + 1];
@@ -69,6 +70,8 @@ static bool find_by_name(struct registry *r, const char *key, struct registry_ke
     bool found = false;
 
     TRY(split(key, tenant, name, err));
+    if (*within && strcmp(tenant, within) != 0)
+        return registry_tenant_unknown(tenant, err);
     TRY(db_query(r->db, SELECT "WHERE tenant = $1 AND name = $2", &q, err));
     db_put_text(q, tenant);
     db_put_text(q, name);
@@ -97,8 +100,9 @@ static bool prefix_range(const char *hex, uint8_t low[KEY_ID_LEN], uint8_t high[
     return hex_decode(text, high, KEY_ID_LEN);
 }
 
-static bool ambiguous(struct registry *r, const char *prefix, const uint8_t low[KEY_ID_LEN],
-                      const uint8_t high[KEY_ID_LEN], struct err *err)
+static bool ambiguous(struct registry *r, const char *prefix, const char *within,
+                      const uint8_t low[KEY_ID_LEN], const uint8_t high[KEY_ID_LEN],
+                      struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     char list[240] = "";
@@ -106,9 +110,10 @@ static bool ambiguous(struct registry *r, const char *prefix, const uint8_t low[
     unsigned count = 0;
     bool row = false;
 
-    TRY(db_query(r->db, SELECT "WHERE id BETWEEN $1 AND $2 ORDER BY tenant, name", &q, err));
+    TRY(db_query(r->db, SELECT WITHIN "ORDER BY tenant, name", &q, err));
     db_put_bytes(q, low, KEY_ID_LEN);
     db_put_bytes(q, high, KEY_ID_LEN);
+    db_put_text(q, within);
     TRY(db_step(q, &row, err));
     for (; row && count < CANDIDATES && at < sizeof(list); count++) {
         struct registry_key key;
@@ -123,8 +128,8 @@ static bool ambiguous(struct registry *r, const char *prefix, const uint8_t low[
     return err_hint(err, "give more digits, or tenant/name");
 }
 
-static bool find_by_prefix(struct registry *r, const char *prefix, struct registry_key *ret,
-                           struct err *err)
+static bool find_by_prefix(struct registry *r, const char *prefix, const char *within,
+                           struct registry_key *ret, struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     uint8_t low[KEY_ID_LEN], high[KEY_ID_LEN];
@@ -133,9 +138,10 @@ static bool find_by_prefix(struct registry *r, const char *prefix, struct regist
 
     if (!prefix_range(prefix, low, high))
         return err_set(err, ERR_BAD_REQUEST, "\"%s\" is no key id in hex", prefix);
-    TRY(db_query(r->db, SELECT "WHERE id BETWEEN $1 AND $2 LIMIT 2", &q, err));
+    TRY(db_query(r->db, SELECT WITHIN "LIMIT 2", &q, err));
     db_put_bytes(q, low, KEY_ID_LEN);
     db_put_bytes(q, high, KEY_ID_LEN);
+    db_put_text(q, within);
     TRY(read_one(q, &first, &found, err));
     if (!found) {
         err_set(err, ERR_NOT_FOUND, "there is no key whose id starts with %s", prefix);
@@ -143,20 +149,20 @@ static bool find_by_prefix(struct registry *r, const char *prefix, struct regist
     }
     TRY(db_step(q, &more, err));
     if (more)
-        return ambiguous(r, prefix, low, high, err);
+        return ambiguous(r, prefix, within, low, high, err);
     *ret = first;
     return true;
 }
 
-bool registry_key_find(struct registry *r, const char *key, struct registry_key *ret,
-                       struct err *err)
+bool registry_key_find(struct registry *r, const char *key, const char *within,
+                       struct registry_key *ret, struct err *err)
 {
     size_t n = strlen(key);
 
     if (strchr(key, '/'))
-        return find_by_name(r, key, ret, err);
+        return find_by_name(r, key, within, ret, err);
     if (n >= PREFIX_MIN && n <= KEY_ID_HEX_LEN && strspn(key, "0123456789abcdefABCDEF") == n)
-        return find_by_prefix(r, key, ret, err);
+        return find_by_prefix(r, key, within, ret, err);
     err_set(err, ERR_BAD_REQUEST, "\"%.140s\" names no key", key);
     return err_hint(err, "a key is tenant/name, or %d or more hex digits of its id", PREFIX_MIN);
 }

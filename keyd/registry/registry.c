@@ -67,6 +67,32 @@ static const char *const migrations[] = {
     "  SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents;"
     "DROP TABLE intents;"
     "ALTER TABLE intents_3 RENAME TO intents;",
+    /* 4: grants, which use their keys, and API tokens */
+    "CREATE TABLE grants ("
+    "  id BIGINT NOT NULL PRIMARY KEY,"
+    "  principal TEXT NOT NULL,"
+    "  of_group TEXT NOT NULL,"
+    "  key BLOB REFERENCES keys (id),"
+    "  tenant TEXT REFERENCES tenants (name),"
+    "  purposes INTEGER NOT NULL,"
+    "  created BIGINT NOT NULL,"
+    "  CHECK ((principal = '') <> (of_group = '')),"
+    "  CHECK ((key IS NULL) <> (tenant IS NULL)));"
+    "CREATE TABLE counters (name TEXT NOT NULL PRIMARY KEY, last BIGINT NOT NULL);"
+    "INSERT INTO counters (name, last) VALUES ('grants', 0);"
+    "DROP VIEW key_uses;"
+    "CREATE VIEW key_uses (key, kind, what) AS"
+    "  SELECT key, 'grant', CAST(id AS TEXT) || ' of ' || principal || of_group FROM grants"
+    "  WHERE key IS NOT NULL;"
+    "CREATE TABLE tokens ("
+    "  hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  role INTEGER NOT NULL,"
+    "  tenant TEXT REFERENCES tenants (name),"
+    "  created BIGINT NOT NULL,"
+    "  expires BIGINT NOT NULL,"
+    "  last_used BIGINT NOT NULL);",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

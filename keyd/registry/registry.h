@@ -11,6 +11,7 @@
 
 #include "proto/base/err.h"
 #include "proto/import.h"
+#include "proto/token.h"
 
 #define INTENT_ID_LEN       16
 #define INTENT_VERB_MAX     31
@@ -45,6 +46,9 @@ bool registry_tenant_add(struct registry *r, const char *name, struct registry_t
 bool registry_tenant_find(struct registry *r, const char *name, struct registry_tenant *ret,
                           struct err *err) MUST_USE;
 
+/* The answer for a tenant that is not there, or not for who asks: ERR_NOT_FOUND. Always false. */
+bool registry_tenant_unknown(const char *name, struct err *err);
+
 /* At most max tenants in the order of their names, behind `after` (empty: from the start), into
  * rows. *ret_more: there are more behind them. */
 bool registry_tenant_list(struct registry *r, const char *after, struct registry_tenant *rows,
@@ -73,11 +77,12 @@ struct registry_key {
     size_t spki_len;
 };
 
-/* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with. ERR_BAD_REQUEST
- * for another form; ERR_NOT_FOUND says whether tenant or key is unknown; ERR_AMBIGUOUS lists keys
- * that fit. */
-bool registry_key_find(struct registry *r, const char *key, struct registry_key *ret,
-                       struct err *err) MUST_USE;
+/* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with, among those of
+ * the tenant `within` (empty: among all): what is another's is as if it were not there.
+ * ERR_BAD_REQUEST for another form; ERR_NOT_FOUND says whether tenant or key is unknown;
+ * ERR_AMBIGUOUS lists keys that fit. */
+bool registry_key_find(struct registry *r, const char *key, const char *within,
+                       struct registry_key *ret, struct err *err) MUST_USE;
 
 /* Finds a key by its whole id. ERR_NOT_FOUND. */
 bool registry_key_by_id(struct registry *r, const uint8_t id[KEY_ID_LEN], struct registry_key *ret,
@@ -146,6 +151,61 @@ bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
 /* All open intents, the oldest first, freed with mem_free. */
 bool registry_intent_list(struct registry *r, struct registry_intent **ret, size_t *ret_count,
                           struct err *err) MUST_USE;
+
+/* ---- grants (grants.c): which frontend may use which key, for which purposes */
+
+struct registry_grant {
+    uint64_t id;                      /* never used again */
+    char principal[NAME_MAX_LEN + 1]; /* a frontend, or, if empty, */
+    char group[NAME_MAX_LEN + 1];     /* a group of frontends */
+    char tenant[NAME_MAX_LEN + 1];    /* all keys of this tenant, or, if key_name is not empty, */
+    char key_name[NAME_MAX_LEN + 1];  /* this key of it, */
+    uint8_t key[KEY_ID_LEN];          /* with this id */
+    uint32_t purposes;
+    uint64_t created;
+};
+
+/* Adds a grant, or replaces the purposes of the one that is there for the same frontends on the
+ * same keys. `key_name` empty: on all keys of `tenant`. Sets id and created; durable when this
+ * returns. ERR_NOT_FOUND for an unknown tenant. */
+bool registry_grant_add(struct registry *r, struct registry_grant *grant, struct err *err) MUST_USE;
+
+/* Takes a grant away; ret is what it was. ERR_NOT_FOUND. */
+bool registry_grant_remove(struct registry *r, uint64_t id, struct registry_grant *ret,
+                           struct err *err) MUST_USE;
+
+/* All grants by id, freed with mem_free. */
+bool registry_grant_list(struct registry *r, struct registry_grant **ret, size_t *ret_count,
+                         struct err *err) MUST_USE;
+
+/* ---- API tokens (tokens.c): hashes */
+
+struct registry_token {
+    uint8_t hash[API_TOKEN_HASH_LEN];
+    char id[API_TOKEN_ID_LEN + 1]; /* of the hash, in hex */
+    char name[NAME_MAX_LEN + 1];   /* of the principal that it is */
+    uint32_t role;
+    char tenant[NAME_MAX_LEN + 1]; /* of a tenant; else empty */
+    uint64_t created, expires;     /* seconds since 1970, UTC */
+    uint64_t last_used;            /* 0: never */
+};
+
+/* Adds a token; durable when this returns. ERR_NOT_FOUND for an unknown tenant, ERR_EXISTS for a
+ * hash or id that is taken. */
+bool registry_token_add(struct registry *r, struct registry_token *token, struct err *err) MUST_USE;
+
+/* Takes a token away, of the tenant `within` (empty: of anyone); ret is what it was.
+ * ERR_NOT_FOUND. */
+bool registry_token_remove(struct registry *r, const char *id, const char *within,
+                           struct registry_token *ret, struct err *err) MUST_USE;
+
+/* Notes that a token is in use now; one that is not there is no error. */
+bool registry_token_used(struct registry *r, const uint8_t hash[API_TOKEN_HASH_LEN],
+                         struct err *err) MUST_USE;
+
+/* All tokens by id, freed with mem_free. */
+bool registry_token_list(struct registry *r, struct registry_token **ret, size_t *ret_count,
+                         struct err *err) MUST_USE;
 
 /* ---- import (imports.c): the keys that others are wrapped for, and imports that were begun */
 

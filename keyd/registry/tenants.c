@@ -39,6 +39,13 @@ bool registry_tenant_add(struct registry *r, const char *name, struct registry_t
     return true;
 }
 
+bool registry_tenant_unknown(const char *name, struct err *err)
+{
+    err_set(err, ERR_NOT_FOUND, "there is no tenant %s", name);
+    return err_hint(err, "keydctl tenants-list; an operator makes one: keydctl tenants-add %s",
+                    name);
+}
+
 bool registry_tenant_find(struct registry *r, const char *name, struct registry_tenant *ret,
                           struct err *err)
 {
@@ -49,10 +56,8 @@ bool registry_tenant_find(struct registry *r, const char *name, struct registry_
     TRY(db_query(r->db, "SELECT " COLUMNS " FROM tenants WHERE name = $1", &q, err));
     db_put_text(q, name);
     TRY(db_step(q, &row, err));
-    if (!row) {
-        err_set(err, ERR_NOT_FOUND, "there is no tenant %s", name);
-        return err_hint(err, "keydctl tenants-add %s", name);
-    }
+    if (!row)
+        return registry_tenant_unknown(name, err);
     return read_row(q, ret, err);
 }
 

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 with_keyd
-begin ctl tenants-add acme
+begin new_tenant acme
 
 case_help_everywhere() {
     local verb

@@ -26,8 +26,8 @@ key_files() {
 
 with_keyd
 begin key_files
-begin ctl tenants-add acme
-begin ctl tenants-add bravo
+begin new_tenant acme
+begin new_tenant bravo
 
 # id_of FILE: what keyd must call the key.
 id_of() { openssl pkey -in "$1" -pubout -outform DER | openssl sha256 -r | cut -d' ' -f1; }

@@ -71,10 +71,12 @@ static void close_ends(void)
     for (size_t i = 0; i < ENDS_MAX; i++) {
         chan_close(&rig.ends[i].chan);
         table_free(&rig.ends[i].table);
+        access_free(&rig.ends[i].access);
         rig.ends[i] = (struct end){.chan = {.fd = -1}};
     }
     chan_close(&rig.parent);
     table_free(&rig.table);
+    access_free(&rig.access);
 }
 
 int rig_teardown(void **state)
@@ -252,9 +254,49 @@ static void on_table(struct msg *m)
     chan_end(&rig.parent);
 }
 
+/* Takes what it publishes of grants and tokens, from whatever channel; gives its version. */
+static uint64_t take_access(struct access *ret, struct msg *m, const struct chan *from)
+{
+    uint64_t version = rd_u64(&m->body);
+    int fd = msg_take_fd(m);
+    struct err err;
+
+    msg_end(m, from);
+    access_free(ret);
+    must(access_from_fd(ret, fd, &err), &err);
+    close(fd);
+    assert_int_equal(ret->version, version);
+    return version;
+}
+
+static void on_kept_access(struct msg *m)
+{
+    uint64_t version = take_access(&rig.access, m, &rig.parent);
+
+    if (!rig.keeps)
+        return;
+    chan_put(&rig.parent, MSG_TABLE_KEPT);
+    put_u64(&rig.parent, version);
+    chan_end(&rig.parent);
+}
+
+static void on_gate_access(struct end *e, struct msg *m)
+{
+    uint64_t version = take_access(&e->access, m, &e->chan);
+
+    if (e->mute)
+        return;
+    chan_put(&e->chan, MSG_ACCESS_DONE);
+    put_u64(&e->chan, version);
+    chan_end(&e->chan);
+}
+
 static void on_parent_msg(struct msg *m)
 {
     switch (m->type) {
+    case MSG_ACCESS:
+        on_kept_access(m);
+        return;
     case MSG_TABLE:
         on_table(m);
         return;
@@ -326,7 +368,9 @@ static void read_end(struct end *e)
     enum chan_state state = chan_read(&e->chan, &err);
 
     while (chan_next(&e->chan, &m)) {
-        if (m.type == MSG_KEY) {
+        if (m.type == MSG_ACCESS) {
+            on_gate_access(e, &m);
+        } else if (m.type == MSG_KEY) {
             on_key(e, &m);
         } else if (m.type == MSG_LEAVE) {
             msg_end(&m, &e->chan);
@@ -401,6 +445,7 @@ void rig_connect(size_t i, enum proc proc, uint32_t index, uint32_t generation)
 
     chan_close(&e->chan);
     table_free(&e->table);
+    access_free(&e->access);
     *e = (struct end){.chan = {.fd = -1}};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     must(chan_open(&e->chan, ends[0], proc, PROC_CUSTODIAN, 0, 0, &err), &err);
@@ -419,7 +464,15 @@ void rig_ask(envelope *request, enum role role, uint32_t deadline_ms)
     rig_ask_as(request, role, (uint32_t)getuid(), deadline_ms);
 }
 
-void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadline_ms)
+void rig_ask_as(envelope *request, enum role role, uint32_t number, uint32_t deadline_ms)
+{
+    struct principal who = {.role = role};
+
+    snprintf(who.name, sizeof(who.name), "p%u", number);
+    rig_ask_who(request, &who, deadline_ms);
+}
+
+void rig_ask_who(envelope *request, const struct principal *who, uint32_t deadline_ms)
 {
     struct chan *c = &rig.ends[0].chan;
     size_t len;
@@ -433,8 +486,9 @@ void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadli
     keyd__v1__envelope__pack(request, packed);
     chan_put(c, MSG_REQUEST);
     put_u64(c, rig.next_call);
-    put_u32(c, role);
-    put_u32(c, uid);
+    put_str(c, who->name);
+    put_u32(c, who->role);
+    put_str(c, who->tenant);
     put_u32(c, deadline_ms);
     put_bytes(c, packed, len);
     chan_end(c);

@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 #include "keyd/custodian/custodian.h"
-#include "keyd/policy/verbs.h"
-#include "keyd/process/table.h"
+#include "keyd/policy/principal.h"
+#include "keyd/process/access.h"
 #include "keyd/registry/registry.h"
 #include "keyd/token/keys.h"
 #include "proto/frame.h"
@@ -24,11 +24,12 @@
 /* Our end of a channel between the custodian and a gate or signer. */
 struct end {
     struct chan chan;
-    bool mute;          /* takes MSG_KEY and says nothing */
-    unsigned keys;      /* MSG_KEY so far */
-    uint64_t told_at;   /* clock_us of the last one */
-    bool leave;         /* MSG_LEAVE came, and is not answered yet */
-    struct table table; /* what it was told */
+    bool mute;            /* takes MSG_KEY and says nothing */
+    unsigned keys;        /* MSG_KEY so far */
+    uint64_t told_at;     /* clock_us of the last one */
+    bool leave;           /* MSG_LEAVE came, and is not answered yet */
+    struct table table;   /* what it was told */
+    struct access access; /* a gate: the same */
 };
 
 struct rig {
@@ -36,11 +37,12 @@ struct rig {
     pid_t pid; /* of the custodian; 0: none */
     struct chan parent;
     struct end ends[ENDS_MAX];
-    struct table table; /* as the parent keeps it */
-    unsigned tables;    /* MSG_TABLE so far */
-    bool keeps;         /* MSG_TABLE_KEPT is answered */
-    bool ready, over;   /* MSG_READY came; the channel ended */
-    struct err failed;  /* what MSG_FAILED said */
+    struct table table;   /* as the parent keeps it */
+    struct access access; /* the same */
+    unsigned tables;      /* MSG_TABLE so far */
+    bool keeps;           /* MSG_TABLE_KEPT is answered */
+    bool ready, over;     /* MSG_READY came; the channel ended */
+    struct err failed;    /* what MSG_FAILED said */
     char guard[700];
     unsigned overdue; /* MSG_OVERDUE so far, the last about: */
     enum proc overdue_proc;
@@ -85,8 +87,10 @@ void rig_pump(int ms, const bool *flag);
 
 /* Puts a request in; rig_answer waits for its answer. */
 void rig_ask(envelope *request, enum role role, uint32_t deadline_ms);
-/* As rig_ask, for another user. */
-void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadline_ms);
+/* As rig_ask, for another principal of that role, by number. */
+void rig_ask_as(envelope *request, enum role role, uint32_t number, uint32_t deadline_ms);
+/* As rig_ask, for this principal. */
+void rig_ask_who(envelope *request, const struct principal *who, uint32_t deadline_ms);
 /* The answer of the last rig_ask; NULL when the custodian ended. */
 const envelope *rig_answer(void);
 

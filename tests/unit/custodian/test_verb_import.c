@@ -202,7 +202,7 @@ static bool looks_right(struct token *t, struct registry *r, struct err *err)
     struct registry_key key;
     token_handle handle;
 
-    TRY(registry_key_find(r, "acme/shop", &key, err));
+    TRY(registry_key_find(r, "acme/shop", "", &key, err));
     if (key.spki_len != looked_for_len || memcmp(key.spki, looked_for, looked_for_len) != 0)
         return err_set(err, ERR_INTERNAL, "another public key");
     if (key.purposes != PURPOSE_CSR || key.cka_id[0] != 1 || key.cka_id[1] != PURPOSE_CSR)

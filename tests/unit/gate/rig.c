@@ -115,6 +115,30 @@ static void spawn(struct rig *r, enum proc which, unsigned files)
     must(chan_open(&r->parent, ends[0], PROC_PARENT, which, 0, 0, &err), &err);
 }
 
+/* Who runs the tests is the frontend "fe" on keyd.sock, the operator "ops" on control.sock. */
+static const struct rule own_rules[] = {
+    {.principal = {ROLE_FRONTEND, "fe", "", "edge"}, .proof = PROOF_USER, .text = "me"},
+    {.principal = {ROLE_OPERATOR, "ops", "", ""}, .proof = PROOF_USER, .text = "me"},
+};
+
+static void put_rule(struct chan *c, const struct rule *r)
+{
+    put_str(c, r->principal.name);
+    put_u32(c, r->principal.role);
+    put_str(c, r->principal.tenant);
+    put_str(c, r->principal.group);
+    put_u8(c, (uint8_t)r->proof);
+    put_str(c, r->text);
+    put_u32(c, r->id ? r->id : (uint32_t)getuid());
+}
+
+static void put_rules(struct chan *c, const struct rule *rules, size_t count)
+{
+    put_u32(c, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        put_rule(c, &rules[i]);
+}
+
 static void put_limits(struct chan *c, const struct limits *l)
 {
     put_u32(c, l->connections);
@@ -134,6 +158,7 @@ void rig_start_poor(struct rig *r, enum proc which, const struct limits *limits,
     chan_put(&r->parent, MSG_START);
     put_u8(&r->parent, true); /* without Landlock in the kernel these tests are about the rest */
     put_limits(&r->parent, limits);
+    put_rules(&r->parent, own_rules, COUNT(own_rules));
     assert_true(chan_end_fds(&r->parent, &listener, 1));
     close(listener);
     struct msg m = rig_expect(&r->parent, MSG_READY);
@@ -228,6 +253,8 @@ struct table_key rig_key(uint8_t number)
                             .cka_id_len = 4,
                             .spki_len = 90u + number};
 
+    snprintf(key.tenant, sizeof(key.tenant), "acme");
+    snprintf(key.name, sizeof(key.name), "key%u", number);
     memset(key.id, number, sizeof(key.id));
     memset(key.spki, number, key.spki_len);
     return key;
@@ -251,12 +278,45 @@ void rig_table(struct rig *r)
     assert_true(chan_end_fds(&r->parent, &fd, 1));
     close(fd);
     table_free(&t);
+    rig_grants(r);
+}
+
+void rig_access(struct rig *r, const struct access *a)
+{
+    struct err err;
+    int fd;
+
+    must(access_to_fd(a, &fd, &err), &err);
+    chan_put(&r->parent, MSG_ACCESS);
+    put_u64(&r->parent, a->version);
+    assert_true(chan_end_fds(&r->parent, &fd, 1));
+    close(fd);
+}
+
+void rig_grants(struct rig *r)
+{
+    struct access_grant all = {
+        .id = 1, .principal = "fe", .tenant = "acme", .purposes = PURPOSES_TLS};
+    struct access a = {.version = 1, .grants = &all, .grant_count = 1};
+
+    rig_access(r, &a);
+}
+
+void rig_rules(struct rig *r, const struct rule *rules, size_t count)
+{
+    struct limits limits = rig_limits();
+
+    chan_put(&r->parent, MSG_RELOAD);
+    put_limits(&r->parent, &limits);
+    put_rules(&r->parent, rules, count);
+    rig_send(&r->parent);
 }
 
 void rig_reload(struct rig *r, const struct limits *limits)
 {
     chan_put(&r->parent, MSG_RELOAD);
     put_limits(&r->parent, limits);
+    put_rules(&r->parent, own_rules, COUNT(own_rules));
     rig_send(&r->parent);
 }
 
@@ -411,6 +471,7 @@ struct rig_ask rig_asked(struct chan *signer)
     memset(same, id[0], sizeof(same));
     assert_memory_equal(id, same, sizeof(id));
     ask.key = id[0];
+    ask.purposes = rd_u32(&m.body);
     ask.scheme = rd_u32(&m.body);
     const uint8_t *text = msg_get_bytes(&m, &ask.len);
     msg_end(&m, signer);
@@ -449,8 +510,9 @@ struct rig_request rig_requested(struct rig *r)
 
     arena_free(&arena);
     arena = arena_of(8u << 20);
+    msg_get_str(&m, q.name, sizeof(q.name));
     q.role = rd_u32(&m.body);
-    q.uid = rd_u32(&m.body);
+    msg_get_str(&m, q.tenant, sizeof(q.tenant));
     q.deadline_ms = rd_u32(&m.body);
     const uint8_t *packed = msg_get_bytes(&m, &len);
     msg_end(&m, &r->custodian);

@@ -62,8 +62,17 @@ size_t rig_logged(const struct rig *r, const char *part);
 
 /* ---- as its parent */
 
-/* MSG_TABLE with the keys above. */
+/* MSG_TABLE with the keys above, and rig_grants. */
 void rig_table(struct rig *r);
+
+/* MSG_ACCESS: the frontend may use all keys of that table, for TLS. */
+void rig_grants(struct rig *r);
+
+/* MSG_ACCESS, with what the test has made. */
+void rig_access(struct rig *r, const struct access *a);
+
+/* MSG_RELOAD, with rules of the test; an id of 0 is whoever runs it. */
+void rig_rules(struct rig *r, const struct rule *rules, size_t count);
 
 /* An entry of that table. */
 struct table_key rig_key(uint8_t number);
@@ -108,7 +117,7 @@ bool rig_eof(struct chan *c);
 struct rig_ask { /* MSG_SIGN */
     uint64_t call;
     uint8_t key; /* its number */
-    uint32_t scheme;
+    uint32_t purposes, scheme;
     size_t len;
     char text[128]; /* the message, cut */
 };
@@ -124,7 +133,8 @@ void rig_refuses(struct chan *signer, const struct rig_ask *ask, enum err_code c
 
 struct rig_request { /* MSG_REQUEST */
     uint64_t call;
-    uint32_t role, uid, deadline_ms;
+    char name[NAME_MAX_LEN + 1], tenant[NAME_MAX_LEN + 1];
+    uint32_t role, deadline_ms;
     envelope *e; /* in a static arena, until the next one */
 };
 

@@ -244,7 +244,7 @@ static void the_log_is_not_flooded(void **state)
         client_refused(c, 0, ERR_TOO_LARGE, "possible");
     }
     uint64_t seconds = (clock_us() - begun) / 1000000;
-    assert_in_range(rig_logged(&r, "connection of uid"), 1, 50 * (seconds + 2));
+    assert_in_range(rig_logged(&r, "connection of fe"), 1, 50 * (seconds + 2));
 }
 
 /* ---- limits */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "keyd/gate/gate.h"
+#include "keyd/policy/principal.h"
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
 #include "keyd/process/tally.h"
@@ -113,6 +114,14 @@ static struct rig rig_up(void)
     put_u8(&r.gate, true); /* without Landlock in the kernel this test is about the rest */
     for (size_t i = 0; i < COUNT(limits); i++)
         put_u32(&r.gate, limits[i]);
+    put_u32(&r.gate, 1); /* one rule: whoever runs this is an operator */
+    put_str(&r.gate, "ops");
+    put_u32(&r.gate, ROLE_OPERATOR);
+    put_str(&r.gate, "");
+    put_str(&r.gate, "");
+    put_u8(&r.gate, PROOF_USER);
+    put_str(&r.gate, "me");
+    put_u32(&r.gate, (uint32_t)getuid());
     assert_true(chan_end_fds(&r.gate, &listener, 1));
     close(listener);
     struct msg m = next(&r, MSG_READY);

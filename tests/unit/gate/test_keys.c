@@ -211,7 +211,7 @@ static void the_control_gate_hears_it_too(void **state)
     e.body_case = KEYD__V1__ENVELOPE__BODY_GET_PUBLIC_KEY;
     e.get_public_key = &get;
     client_send(c, &e);
-    client_refused(c, 1, ERR_NOT_FOUND, "no key has the id");
+    client_refused(c, 1, ERR_NOT_FOUND, "no key that you may use has the id");
     change(90, 100, KEY_ENABLED);
     client_send(c, &e);
     client_expect(c, 1, KEYD__V1__ENVELOPE__BODY_GET_PUBLIC_KEY_REPLY);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/gate/queue.h"
+
+#include <stdio.h>
+
 #include "proto/base/mem.h"
 #include "tests/unit/test.h"
 
@@ -28,9 +31,17 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct call *of(size_t i, uint32_t uid)
+static struct line *line_of(enum role role, unsigned number)
 {
-    calls[i].line = queue_line(&q, ROLE_FRONTEND, uid);
+    struct principal who = {.role = role};
+
+    snprintf(who.name, sizeof(who.name), "fe-%u", number);
+    return queue_line(&q, &who);
+}
+
+static struct call *of(size_t i, unsigned number)
+{
+    calls[i].line = line_of(ROLE_FRONTEND, number);
     calls[i].cost_us = 10;
     assert_non_null(calls[i].line);
     return &calls[i];
@@ -103,20 +114,29 @@ static void any_call_can_be_taken_out(void **state)
     assert_null(q.ring_last);
 }
 
-/* Roles do not mix, though the uid is the same. */
-static void a_principal_is_role_and_uid(void **state)
+/* A name in another role, or of another tenant, is somebody else; a group makes no difference. */
+static void a_principal_is_role_name_and_tenant(void **state)
 {
+    struct principal who = {ROLE_TENANT, "ci", "acme", ""};
+
     (void)state;
-    assert_ptr_equal(queue_line(&q, ROLE_FRONTEND, 7), queue_line(&q, ROLE_FRONTEND, 7));
-    assert_ptr_not_equal(queue_line(&q, ROLE_FRONTEND, 7), queue_line(&q, ROLE_OPERATOR, 7));
+    assert_ptr_equal(line_of(ROLE_FRONTEND, 7), line_of(ROLE_FRONTEND, 7));
+    assert_ptr_not_equal(line_of(ROLE_FRONTEND, 7), line_of(ROLE_OPERATOR, 7));
+    assert_ptr_not_equal(line_of(ROLE_FRONTEND, 7), line_of(ROLE_FRONTEND, 8));
+    struct line *acme = queue_line(&q, &who);
+    snprintf(who.group, sizeof(who.group), "edge");
+    assert_ptr_equal(queue_line(&q, &who), acme);
+    assert_string_equal(acme->who.group, "edge");
+    snprintf(who.tenant, sizeof(who.tenant), "globex");
+    assert_ptr_not_equal(queue_line(&q, &who), acme);
 }
 
 /* The estimate for a newcomer: all of his own line, of another's only what comes up in turn. */
 static void work_before_a_newcomer(void **state)
 {
     (void)state;
-    struct line *a = queue_line(&q, ROLE_FRONTEND, 1);
-    struct line *b = queue_line(&q, ROLE_FRONTEND, 2);
+    struct line *a = line_of(ROLE_FRONTEND, 1);
+    struct line *b = line_of(ROLE_FRONTEND, 2);
     assert_int_equal(queue_work_before(&q, a), 0);
     for (size_t i = 0; i < 40; i++)
         queue_push(&q, of(i, 1));
@@ -161,8 +181,8 @@ static void the_estimate_is_what_happens(void **state)
 static void a_full_queue_has_room_for_others(void **state)
 {
     (void)state;
-    struct line *a = queue_line(&q, ROLE_FRONTEND, 1);
-    struct line *b = queue_line(&q, ROLE_FRONTEND, 2);
+    struct line *a = line_of(ROLE_FRONTEND, 1);
+    struct line *b = line_of(ROLE_FRONTEND, 2);
     a->connections = 3;
     for (size_t i = 0; i < 10; i++) {
         assert_false(queue_full(&q, a, 10));
@@ -196,7 +216,7 @@ int main(void)
         T(a_returning_principal_waits_for_its_turn),
         T(what_comes_back_is_served_first),
         T(any_call_can_be_taken_out),
-        T(a_principal_is_role_and_uid),
+        T(a_principal_is_role_name_and_tenant),
         T(work_before_a_newcomer),
         T(the_estimate_is_what_happens),
         T(a_full_queue_has_room_for_others),

@@ -88,7 +88,7 @@ static void public_keys_that_there_are_not(void **state)
     struct client *c = rig_client(&r);
     memset(id, KEY_UNKNOWN, sizeof(id));
     get_public_key(c, 1, id, KEY_ID_LEN);
-    client_refused(c, 1, ERR_NOT_FOUND, "no key has the id 0909090909090909...");
+    client_refused(c, 1, ERR_NOT_FOUND, "no key that you may use has the id 0909090909090909...");
     id[0] = KEY_EC; /* the hash's first bytes are not all of it */
     get_public_key(c, 2, id, KEY_ID_LEN);
     client_refused(c, 2, ERR_NOT_FOUND, "keys-list");
@@ -110,7 +110,7 @@ static void signatures_that_no_signer_is_asked_for(void **state)
         enum err_code code;
         const char *part;
     } rows[] = {
-        {KEY_UNKNOWN, 32, 0x0403, ERR_NOT_FOUND, "no key has the id"},
+        {KEY_UNKNOWN, 32, 0x0403, ERR_NOT_FOUND, "no key that you may use has the id"},
         {KEY_EC, 0, 0x0403, ERR_BAD_REQUEST, "a key id of 0 bytes"},
         {KEY_EC, 31, 0x0403, ERR_BAD_REQUEST, "a key id of 31 bytes"},
         {KEY_EC, 33, 0x0403, ERR_BAD_REQUEST, "a key id of 33 bytes"},

@@ -38,10 +38,10 @@ static void committed(void **state)
     assert_int_equal(seen.cka_id_len, 18);
     assert_memory_equal(seen.cka_id, intent.cka_id, 18);
     assert_int_equal(seen.created, intent.created);
-    REFUSED(registry_key_find(p->r, "acme/www", &found, &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "acme/www", "", &found, &err), ERR_NOT_FOUND);
     OK(registry_intent_commit(p->r, intent.id, &key, &err));
     assert_int_equal(open_intents(p, NULL), 0);
-    OK(registry_key_find(p->r, "acme/www", &found, &err));
+    OK(registry_key_find(p->r, "acme/www", "", &found, &err));
 }
 
 static void dropped(void **state)
@@ -97,7 +97,7 @@ static void commit_is_one_step(void **state)
     assert_int_equal(open_intents(p, NULL), 1);
     key.id[0] = 1;
     REFUSED(registry_intent_commit(p->r, no_such, &key, &err), ERR_NOT_FOUND);
-    REFUSED(registry_key_find(p->r, "acme/www", &found, &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "acme/www", "", &found, &err), ERR_NOT_FOUND);
     memcpy(key.tenant, "nobody", 7); /* a foreign key */
     REFUSED(registry_intent_commit(p->r, intent.id, &key, &err), ERR_CONFLICT);
     memcpy(key.tenant, "acme", 5);
@@ -130,7 +130,7 @@ static void killed_in_between(void **state)
     assert_int_equal(open_intents(p, &seen), 1);
     assert_int_equal(seen.id[0], 5);
     assert_string_equal(seen.name, "www");
-    REFUSED(registry_key_find(p->r, "acme/www", &found, &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "acme/www", "", &found, &err), ERR_NOT_FOUND);
 }
 
 static void several_in_their_order(void **state)

@@ -40,7 +40,7 @@ static void found_by_name_and_prefix(void **state)
 
     fill(p);
     for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
-        OK(registry_key_find(p->r, yes[i].key, &key, &err));
+        OK(registry_key_find(p->r, yes[i].key, "", &key, &err));
         assert_string_equal(key.tenant, yes[i].tenant);
         assert_string_equal(key.name, yes[i].name);
     }
@@ -77,7 +77,7 @@ static void not_found(void **state)
 
     fill(p);
     for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
-        REFUSED(registry_key_find(p->r, no[i].key, &key, &err), no[i].code);
+        REFUSED(registry_key_find(p->r, no[i].key, "", &key, &err), no[i].code);
         if (!strstr(err.text, no[i].text))
             fail_msg("%s: %s", no[i].key, err.text);
         assert_int_equal(key.spki_len, 77);
@@ -91,7 +91,7 @@ static void ambiguous_lists_candidates(void **state)
     struct err err;
 
     fill(p);
-    REFUSED(registry_key_find(p->r, "ab000000", &key, &err), ERR_AMBIGUOUS);
+    REFUSED(registry_key_find(p->r, "ab000000", "", &key, &err), ERR_AMBIGUOUS);
     assert_string_equal(err.text, "more than one key id starts with ab000000: acme/mail, acme/www");
     assert_string_equal(err.hint, "give more digits, or tenant/name");
     for (uint8_t i = 0; i < 4; i++) {
@@ -103,7 +103,7 @@ static void ambiguous_lists_candidates(void **state)
         OK(registry_intent_add(p->r, &intent, &err));
         OK(registry_intent_commit(p->r, intent.id, &more, &err));
     }
-    REFUSED(registry_key_find(p->r, "ab000000", &key, &err), ERR_AMBIGUOUS);
+    REFUSED(registry_key_find(p->r, "ab000000", "", &key, &err), ERR_AMBIGUOUS);
     assert_non_null(strstr(err.text, "acme/mail, acme/www, zeta/k0, zeta/k1, ..."));
 }
 
@@ -143,7 +143,7 @@ static void all_fields_come_back(void **state)
     OK(registry_intent_commit(p->r, intent.id, &in, &err));
     place_reopen(p);
     memset(&out, 0xff, sizeof(out));
-    OK(registry_key_find(p->r, "acme/k", &out, &err));
+    OK(registry_key_find(p->r, "acme/k", "", &out, &err));
     assert_memory_equal(out.id, in.id, sizeof(in.id));
     assert_int_equal(out.type, KEY_TYPE_RSA_4096);
     assert_int_equal(out.purposes, PURPOSE_TLS13_CLIENT | PURPOSE_RAW);

@@ -56,7 +56,8 @@ static void unknown_says_how_to_make_it(void **state)
 
     REFUSED(registry_tenant_find(p->r, "nobody", &t, &err), ERR_NOT_FOUND);
     assert_string_equal(err.text, "there is no tenant nobody");
-    assert_string_equal(err.hint, "keydctl tenants-add nobody");
+    assert_string_equal(err.hint,
+                        "keydctl tenants-list; an operator makes one: keydctl tenants-add nobody");
 }
 
 static void pages(void **state)

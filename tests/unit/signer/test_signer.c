@@ -105,15 +105,22 @@ static struct tbs shape(char which)
     }
 }
 
-static void put_sign(struct rig *r, uint64_t call, const uint8_t *id, uint32_t scheme,
-                     const struct tbs *t)
+static void put_granted(struct rig *r, uint64_t call, const uint8_t *id, uint32_t granted,
+                        uint32_t scheme, const struct tbs *t)
 {
     chan_put(&r->gate, MSG_SIGN);
     put_u64(&r->gate, call);
     put_raw(&r->gate, id, KEY_ID_LEN);
+    put_u32(&r->gate, granted);
     put_u32(&r->gate, scheme);
     put_bytes(&r->gate, t->bytes, t->len);
     chan_end(&r->gate);
+}
+
+static void put_sign(struct rig *r, uint64_t call, const uint8_t *id, uint32_t scheme,
+                     const struct tbs *t)
+{
+    put_granted(r, call, id, PURPOSES_TLS, scheme, t);
 }
 
 static void expect_signed(struct rig *r, uint64_t call, const struct table_key *key,
