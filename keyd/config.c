@@ -421,6 +421,14 @@ static bool bad_address(const char *text, struct err *err)
     return err_hint(err, "in numbers: 127.0.0.1:7443, or [::1]:7443");
 }
 
+/* getaddrinfo(3) takes 99999 for one. */
+static bool is_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= 5 && !text[digits] && strtoul(text, NULL, 10) - 1 < 65535;
+}
+
 bool config_tls_address(const struct config *c, size_t which, struct sockaddr_storage *ret,
                         socklen_t *ret_len, struct err *err)
 {
@@ -432,7 +440,7 @@ bool config_tls_address(const struct config *c, size_t which, struct sockaddr_st
     struct addrinfo *found;
     char host[72];
 
-    if (n == 0 || !colon[1] || (!brackets && memchr(text, ':', n)))
+    if (n == 0 || (!brackets && memchr(text, ':', n)) || !is_port(colon + 1))
         return bad_address(text, err);
     snprintf(host, sizeof(host), "%.*s", (int)(brackets ? n - 2 : n), text + brackets);
     if (getaddrinfo(host, colon + 1, &hints, &found) != 0)

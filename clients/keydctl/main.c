@@ -106,7 +106,7 @@ int complain(const struct ctx *ctx, const struct keyd_error *error)
     bool elsewhere = error->code == KEYD_UNAVAILABLE && strstr(error->message, ctx->socket);
 
     snprintf(hint, sizeof(hint), "%s%s", error->hint,
-             elsewhere ? " (--socket or KEYD_CONTROL_SOCKET)" : "");
+             elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
     say(error->message, hint);
     return status_of(error->code);
 }

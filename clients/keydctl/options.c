@@ -13,7 +13,7 @@
 #define SECONDS_MAX 3600
 
 const struct option_row global_options[] = {
-    {"socket", "ENDPOINT",
+    {"socket", "PATH",
      "keyd's control socket, or tls:HOST:PORT (default:\n"
      "$KEYD_CONTROL_SOCKET, else /run/keyd/control/control.sock)",
      0},
