@@ -102,8 +102,11 @@ int complain(const struct ctx *ctx, const struct keyd_error *error)
     char hint[sizeof(error->hint) + 64];
     bool elsewhere = error->code == KEYD_UNAVAILABLE && strstr(error->message, ctx->socket);
 
-    snprintf(hint, sizeof(hint), "%s%s", error->hint,
-             elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
+    if (error->retry_after_ms && !*error->hint)
+        snprintf(hint, sizeof(hint), "try again in %u s", (error->retry_after_ms + 999) / 1000);
+    else
+        snprintf(hint, sizeof(hint), "%s%s", error->hint,
+                 elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
     say(error->message, hint);
     return status_of(error->code);
 }

@@ -15,7 +15,7 @@
 #define RUNS_MAX  32000 /* an index is an int16_t */
 #define CHUNK     (1u << 20)
 #define SHOWN_MAX 8
-#define RANGE_MAX (64ul << 30) /* bytes; larger is AddressSanitizer's own table */
+#define TABLE_MIN (128ul << 20) /* bytes, of AddressSanitizer's own tables */
 
 struct residue {
     bool shown; /* findings are told */
@@ -144,7 +144,7 @@ const char *residue_kind_name(enum residue_kind kind)
 struct mapping {
     unsigned long from, to;
     char line[512];
-    bool readable, locked, not_dumped;
+    bool readable, not_dumped, wiped_in_forks;
 };
 
 static enum residue_kind kind_of(const struct mapping *m)
@@ -152,7 +152,7 @@ static enum residue_kind kind_of(const struct mapping *m)
     const char *name = strpbrk(m->line, "/[");
 
     if (!name)
-        return m->locked && m->not_dumped ? RESIDUE_SECRET : RESIDUE_ANON;
+        return m->not_dumped && m->wiped_in_forks ? RESIDUE_SECRET : RESIDUE_ANON;
     if (strncmp(name, "[heap]", 6) == 0)
         return RESIDUE_HEAP;
     if (strncmp(name, "[stack]", 7) == 0)
@@ -172,12 +172,18 @@ static bool next_mapping(FILE *smaps, struct mapping *ret)
             *ret = (struct mapping){.from = from, .to = to, .readable = rights[0] == 'r'};
             memcpy(ret->line, line, sizeof(line));
         } else if (strncmp(line, "VmFlags:", 8) == 0) {
-            ret->locked = strstr(line, " lo") != NULL;
             ret->not_dumped = strstr(line, " dd") != NULL;
+            ret->wiped_in_forks = strstr(line, " wf") != NULL;
             return true;
         }
     }
     return false;
+}
+
+/* Terabytes that are nearly all holes. */
+static bool is_sanitizers(const struct mapping *m)
+{
+    return m->not_dumped && !m->wiped_in_forks && m->to - m->from > TABLE_MIN;
 }
 
 void residue_search_kinds(const struct residue *r, pid_t pid, unsigned ret[RESIDUE_KINDS])
@@ -195,7 +201,7 @@ void residue_search_kinds(const struct residue *r, pid_t pid, unsigned ret[RESID
     while (next_mapping(smaps, &m)) {
         enum residue_kind kind = kind_of(&m);
 
-        if (m.readable && m.to - m.from <= RANGE_MAX)
+        if (m.readable && !is_sanitizers(&m))
             ret[kind] = search_range(r, mem, m.from, m.to, m.line, ret[kind]);
     }
     fclose(smaps);

@@ -33,7 +33,7 @@ enum residue_kind {
     RESIDUE_HEAP,   /* brk */
     RESIDUE_STACK,  /* of the first thread */
     RESIDUE_ANON,   /* anonymous: malloc's large pieces and other arenas, AddressSanitizer's heap */
-    RESIDUE_SECRET, /* anonymous, locked and not dumped: struct secret */
+    RESIDUE_SECRET, /* anonymous, neither dumped nor inherited: struct secret */
     RESIDUE_MEMFD,
     RESIDUE_FILE, /* of a program or library, its data included */
     RESIDUE_KINDS
