@@ -69,7 +69,7 @@ case_a_thousand() {
     "$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" uid=2000 times=$((times / 5))
     small=$(resident)
     equal "$times alike: $COULD_NOT" "$("$HOSTILE" "$CONTROL" tenant=acme name=new \
-        key="$T/mine.pem" uid=3000 times=$times)"
+        key="$T/mine.pem" uid=3000 times="$times")"
     [ "$(resident)" -lt $((small + 1024 * SLOW * SLOW)) ] ||
         fail "the custodian grew from $small to $(resident) kB"
     unchanged
@@ -131,12 +131,12 @@ case_changed_on_the_way() {
     local what
     before=$(state)
     for what in kek:0 kek:200 key:0 key:100 proof:8; do
-        has "$(says late=$what)" "refused DENIED" "the proof does not verify"
+        has "$(says late="$what")" "refused DENIED" "the proof does not verify"
     done
     has "$(says send-as=bravo)" "refused DENIED" "the proof does not verify"
     for what in nonce:0 import-key:0; do
-        has "$(says late=$what)" "refused DENIED" "not begun here by you"
-        has "$(says flip=$what)" "refused DENIED" "not begun here by you"
+        has "$(says late="$what")" "refused DENIED" "not begun here by you"
+        has "$(says flip="$what")" "refused DENIED" "not begun here by you"
     done
     unchanged
 }
@@ -233,7 +233,7 @@ case_busy() {
     local i
     sleep 6 # what failed before is forgiven
     for i in {1..5}; do
-        "$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" flip=kek:$i
+        "$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" flip="kek:$i"
     done
     said=$("$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" flip=kek:9)
     has "$said" "refused BUSY retry=" "too many of your imports have failed"

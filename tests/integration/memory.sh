@@ -14,11 +14,18 @@ ALL="$TYPES second-${TYPES// / second-}" # that were imported, two of each type
 export HOME=$T/home XDG_CONFIG_HOME=
 mkdir "$HOME"
 
+# new_key TYPE NAME: a key in NAME.pem.
+new_key() {
+    case $1 in
+        rsa-*) openssl genrsa -out "$T/$2.pem" "${1#rsa-}" ;;
+        ec-p*) openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:P-${1#ec-p}" -out "$T/$2.pem" ;;
+    esac
+}
 make_keys() {
-    local bits
-    for bits in 2048 3072 4096; do openssl genrsa -out "$T/rsa-$bits.pem" $bits; done
-    for bits in 256 384; do
-        openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:P-$bits" -out "$T/ec-p$bits.pem"
+    local key
+    for key in $TYPES; do
+        new_key "$key" "$key"
+        new_key "$key" "second-$key"
     done
 }
 
@@ -54,12 +61,6 @@ nothing() {
 # is lies where the token's module, in the same process, takes its memory.
 only_malloc() { lacks "$found" " stack " " secret " " memfd " " file "; }
 
-genpkey_of() {
-    case $1 in
-        rsa-*) echo "-algorithm RSA -pkeyopt rsa_keygen_bits:${1#rsa-}" ;;
-        ec-p*) echo "-algorithm EC -pkeyopt ec_paramgen_curve:P-${1#ec-p}" ;;
-    esac
-}
 objects() { find "$STATE/tokens" -name '*.object' | wc -l; }
 more_objects() { [ "$(objects)" -gt "$1" ]; }
 
@@ -102,13 +103,11 @@ case_client_refused() {
 
 # ---- keyd
 
-# The custodian waits for a gate's word: it has the key in the token and is not replaced yet. (A new
-# key of the same type, as the module unwraps one.)
+# The custodian waits for a gate's word: it has the key in the token and is not replaced yet.
 case_custodian() {
     local key custodian gate before job
     root_only
     for key in $TYPES; do
-        openssl genpkey -out "$T/second-$key.pem" $(genpkey_of "$key")
         ctl import-key > /dev/null
         custodian=$(pid_of custodian) gate=$(pid_of "signing gate") before=$(objects)
         kill -STOP "$gate"
@@ -134,8 +133,8 @@ case_custodian() {
 case_custodian_refuses() {
     local custodian
     root_only
-    openssl genrsa -out "$T/recorded.pem" 2048
-    openssl genpkey -out "$T/new-ec-p256.pem" $(genpkey_of ec-p256)
+    new_key rsa-2048 recorded
+    new_key ec-p256 new-ec-p256
     openssl pkcs8 -topk8 -nocrypt -in "$T/recorded.pem" -outform DER -out "$T/recorded.der"
     custodian=$(pid_of custodian)
     has "$("$BUILD/tests/integration/hostile" "$CONTROL" tenant=acme name=new \
@@ -212,10 +211,8 @@ case_parent() {
 case_files() {
     local key
     local -a keys=()
-    for key in $ALL; do
-        [ ! -e "$T/$key.pem" ] || keys+=("$T/$key.pem")
-    done
-    for key in "${keys[@]}"; do openssl pkey -in "$key" -outform DER -out "$T/planted.der"; done
+    for key in $ALL; do keys+=("$T/$key.pem"); done
+    openssl pkey -in "$T/second-ec-p384.pem" -outform DER -out "$T/planted.der"
     equal "$T/planted.der" "$(files_with "$T/planted.der")"
     equal "" "$(files_with "$STATE")"
     search "$ALL" files "$STATE/registry.db"
