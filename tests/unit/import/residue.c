@@ -160,22 +160,35 @@ static enum residue_kind kind_of(const struct mapping *m)
     return strncmp(name, "/memfd:", 7) == 0 ? RESIDUE_MEMFD : RESIDUE_FILE;
 }
 
+/* "559acb9a9000-559acbb3a000 rw-p ..." */
+static bool begins_mapping(const char *line, struct mapping *ret)
+{
+    struct mapping m = {0};
+    char *at;
+
+    m.from = strtoul(line, &at, 16);
+    if (at == line || *at != '-')
+        return false;
+    m.to = strtoul(at + 1, &at, 16);
+    if (*at != ' ')
+        return false;
+    m.readable = at[1] == 'r';
+    snprintf(m.line, sizeof(m.line), "%s", line);
+    *ret = m;
+    return true;
+}
+
 /* VmFlags is the last line of each. */
 static bool next_mapping(FILE *smaps, struct mapping *ret)
 {
-    char line[512], rights[8];
+    char line[512];
 
     while (fgets(line, sizeof(line), smaps)) {
-        unsigned long from, to;
-
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3) {
-            *ret = (struct mapping){.from = from, .to = to, .readable = rights[0] == 'r'};
-            memcpy(ret->line, line, sizeof(line));
-        } else if (strncmp(line, "VmFlags:", 8) == 0) {
-            ret->not_dumped = strstr(line, " dd") != NULL;
-            ret->wiped_in_forks = strstr(line, " wf") != NULL;
-            return true;
-        }
+        if (begins_mapping(line, ret) || strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        ret->not_dumped = strstr(line, " dd") != NULL;
+        ret->wiped_in_forks = strstr(line, " wf") != NULL;
+        return true;
     }
     return false;
 }
