@@ -63,13 +63,14 @@ unchanged() { equal "$before" "$(state)" "something was left behind"; }
 # byte, nothing in the token, and a custodian that is the same and no larger.
 case_a_thousand() {
     local times=1000 small
+    local -a as=(uid=3000) # and those after him
     before=$(state)
-    [ "$(id -u)" = 0 ] || times=5
-    [ "$PRESET" = release ] || times=$((times / 5))
-    "$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" uid=2000 times=$((times / 5))
+    [ "$PRESET" = release ] || times=200
+    [ "$(id -u)" = 0 ] || times=4 as=() # one user alone, who would have to wait after five
+    "$HOSTILE" "$CONTROL" tenant=acme name=new key="$T/mine.pem" times=1
     small=$(resident)
     equal "$times alike: $COULD_NOT" "$("$HOSTILE" "$CONTROL" tenant=acme name=new \
-        key="$T/mine.pem" uid=3000 times="$times")"
+        key="$T/mine.pem" "${as[@]}" times="$times")"
     [ "$(resident)" -lt $((small + 1024 * SLOW * SLOW)) ] ||
         fail "the custodian grew from $small to $(resident) kB"
     unchanged
@@ -113,8 +114,9 @@ case_recorded() {
     has "$(says blobs="$T/recorded" claim="$T/victim.pem" signer="$T/mine.pem")" \
         "refused DENIED" "the proof does not verify"
     # the whole, by another user: it was not begun by him
-    has "$("$HOSTILE" "$CONTROL" replay="$T/recorded" uid="$(as_new_user)")" \
-        "refused DENIED" "not begun here by you"
+    [ "$(id -u)" != 0 ] ||
+        has "$("$HOSTILE" "$CONTROL" replay="$T/recorded" uid="$(as_new_user)")" \
+            "refused DENIED" "not begun here by you"
     ready_again
     unchanged
     # the owner himself, once, and not twice

@@ -211,6 +211,7 @@ case_parent() {
 case_files() {
     local key
     local -a keys=()
+    root_only # else nothing was imported
     for key in $ALL; do keys+=("$T/$key.pem"); done
     openssl pkey -in "$T/second-ec-p384.pem" -outform DER -out "$T/planted.der"
     equal "$T/planted.der" "$(files_with "$T/planted.der")"
