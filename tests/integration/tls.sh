@@ -256,7 +256,7 @@ case_wrong_server() {
 # A token stands in for a certificate; it is never an argument.
 case_token() {
     local token
-    token=$(ctl tokens-create --name watcher --role auditor --expires 1d --json | jq -r .token)
+    token=$(ctl tokens-create --name watcher --role auditor --expires 1d --json | jq -r .secret)
     [ -n "$token" ] || fail "no token"
     local over=(--socket "tls:127.0.0.1:$CPORT" --tls-ca "$T/authority.pem")
     has "$(KEYD_TOKEN=$token "$KEYDCTL" "${over[@]}" whoami)" watcher auditor
