@@ -16,11 +16,8 @@
 
 #define DEFAULT_SOCKET  "/run/keyd/control/control.sock"
 #define DEFAULT_TIMEOUT 10
-<<<<<<< HEAD
 #define TOKEN_MAX       255
-=======
 #define NAME_WIDTH      18 /* of options and commands in a help */
->>>>>>> h-p
 
 static const struct command *const nouns[] = {
     tenants_commands, keys_commands, import_commands, csr_commands,    grants_commands,
