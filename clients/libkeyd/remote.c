@@ -31,6 +31,7 @@ struct remote {
     OSSL_LIB_CTX *lib; /* with the default provider, never the application's */
     OSSL_PROVIDER *provider;
     SSL_CTX *ctx;
+    BIO_METHOD *method; /* see socket_method */
     char host[HOST_MAX + 1], port[PORT_MAX + 1];
 };
 
@@ -128,13 +129,78 @@ static bool use_files(struct remote *r, const struct remote_files *f, struct err
     return use_key(r, f->key, err);
 }
 
+/* ---- the socket under TLS: as OpenSSL's own, but a peer that is gone raises no SIGPIPE, which would
+ * end an application that knows nothing of us. */
+
+static bool for_later(int e)
+{
+    return e == EAGAIN || e == EINTR || e == ENOTCONN;
+}
+
+static int socket_write(BIO *bio, const char *p, int n)
+{
+    ssize_t r = send((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, MSG_NOSIGNAL);
+
+    BIO_clear_retry_flags(bio);
+    if (r <= 0 && for_later(errno))
+        BIO_set_retry_write(bio);
+    return (int)r;
+}
+
+static int socket_read(BIO *bio, char *p, int n)
+{
+    ssize_t r = recv((int)(intptr_t)BIO_get_data(bio), p, (size_t)n, 0);
+
+    BIO_clear_retry_flags(bio);
+    if (r < 0 && for_later(errno))
+        BIO_set_retry_read(bio);
+    if (r == 0)
+        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    return (int)r;
+}
+
+static long socket_control(BIO *bio, int what, long number, void *pointer)
+{
+    (void)number, (void)pointer;
+    if (what == BIO_CTRL_EOF)
+        return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+    return what == BIO_CTRL_FLUSH; /* nothing is kept back */
+}
+
+static BIO_METHOD *socket_method(void)
+{
+    int index = BIO_get_new_index();
+    BIO_METHOD *m =
+        index > 0 ? BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "keyd's socket") : NULL;
+
+    if (!m)
+        return NULL;
+    BIO_meth_set_write(m, socket_write);
+    BIO_meth_set_read(m, socket_read);
+    BIO_meth_set_ctrl(m, socket_control);
+    return m;
+}
+
+static bool set_socket(const struct remote *r, SSL *ssl, int fd)
+{
+    BIO *bio = BIO_new(r->method);
+
+    if (!bio)
+        return false;
+    BIO_set_data(bio, (void *)(intptr_t)fd);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    return true;
+}
+
 /* ---- the context */
 
 static bool set_up(struct remote *r, struct err *err)
 {
     r->lib = OSSL_LIB_CTX_new();
     r->provider = r->lib ? OSSL_PROVIDER_load(r->lib, "default") : NULL;
-    r->ctx = r->provider ? SSL_CTX_new_ex(r->lib, NULL, TLS_client_method()) : NULL;
+    r->method = socket_method();
+    r->ctx = r->provider && r->method ? SSL_CTX_new_ex(r->lib, NULL, TLS_client_method()) : NULL;
     if (!r->ctx || SSL_CTX_set_min_proto_version(r->ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_max_proto_version(r->ctx, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set1_groups_list(r->ctx, GROUPS) != 1)
@@ -176,6 +242,7 @@ void remote_done(struct remote *r)
     if (r->provider)
         OSSL_PROVIDER_unload(r->provider);
     OSSL_LIB_CTX_free(r->lib);
+    BIO_meth_free(r->method);
     mem_free(r);
 }
 
@@ -271,7 +338,7 @@ static SSL *new_ssl(struct remote *r, int fd)
     SSL *ssl = SSL_new(r->ctx);
     X509_VERIFY_PARAM *param = ssl ? SSL_get0_param(ssl) : NULL;
 
-    if (!ssl || SSL_set_fd(ssl, fd) != 1) {
+    if (!ssl || !set_socket(r, ssl, fd)) {
         SSL_free(ssl);
         return NULL;
     }
