@@ -34,8 +34,8 @@ struct config {
     char run_dir[512];
     char frontend_group[64], control_group[64];
     /* [tls] */
-    char tls_listen[SOCKETS][72];      /* "127.0.0.1:7443", "[::1]:7443"; empty: none */
-    char tls_files[TLS_FILES][512];    /* by enum tls_file; empty: none */
+    char tls_listen[SOCKETS][72];   /* "127.0.0.1:7443", "[::1]:7443"; empty: none */
+    char tls_files[TLS_FILES][512]; /* by enum tls_file; empty: none */
     uint32_t handshakes;
     /* [limits] */
     uint32_t connections;
@@ -64,8 +64,8 @@ bool config_tls_address(const struct config *c, size_t which, struct sockaddr_st
                         socklen_t *ret_len, struct err *err) MUST_USE;
 
 /* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits], [principals], the
- * files of [tls], signer-timeout-ms and restart-delay-max-ms may differ. The error names the first setting that
- * needs a restart. */
+ * files of [tls], signer-timeout-ms and restart-delay-max-ms may differ. The error names the first
+ * setting that needs a restart. */
 bool config_reloadable(const struct config *old, const struct config *now,
                        struct err *err) MUST_USE;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sockets: the listening sockets: two by path, each in a folder of its own that can be mounted into a
- * chroot: <run_dir>/frontend/keyd.sock and <run_dir>/control/control.sock, folders 0750 and sockets
- * 0660 of the configured group: who may enter the folder may ask. And for TLS two by address, if they
- * are configured.
+ * sockets: the listening sockets: two by path, each in a folder of its own that can be mounted into
+ * a chroot: <run_dir>/frontend/keyd.sock and <run_dir>/control/control.sock, folders 0750 and
+ * sockets 0660 of the configured group: who may enter the folder may ask. And for TLS two by
+ * address, if they are configured.
  */
 #ifndef KEYD_SOCKETS_H
 #define KEYD_SOCKETS_H

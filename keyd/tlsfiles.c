@@ -23,7 +23,8 @@ static bool put(struct buf *b, const void *p, size_t n, struct err *err)
     uint8_t *room = buf_room(b, n, ALL_MAX);
 
     if (!room)
-        return err_set(err, ERR_TOO_LARGE, "the files of [tls] have more than %u MiB", ALL_MAX >> 20);
+        return err_set(err, ERR_TOO_LARGE, "the files of [tls] have more than %u MiB",
+                       ALL_MAX >> 20);
     memcpy(room, p, n);
     buf_fill(b, n);
     return true;

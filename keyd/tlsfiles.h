@@ -9,9 +9,9 @@
 
 #include "keyd/config.h"
 
-/* Reads the files of [tls] into a sealed memory file, the bundle of gate.h; *ret_fd is -1 if none is
- * configured. What expires soon is said in *ret_warning (empty: nothing). Errors name the setting,
- * the file, and what is wrong with it. The caller owns *ret_fd. */
+/* Reads the files of [tls] into a sealed memory file, the bundle of gate.h; *ret_fd is -1 if none
+ * is configured. What expires soon is said in *ret_warning (empty: nothing). Errors name the
+ * setting, the file, and what is wrong with it. The caller owns *ret_fd. */
 bool tlsfiles_read(const struct config *c, int *ret_fd, char *ret_warning, size_t size,
                    struct err *err) MUST_USE;
 

@@ -36,9 +36,9 @@ static json_t *refusals_json(const struct keyd_status *s)
     json_t *all = json_array();
 
     for (size_t i = 0; i < s->refusal_count; i++)
-        json_array_append_new(all, json_pack("{s:o, s:I}", "reason",
-                                             out_string(s->refusals[i].reason), "count",
-                                             (json_int_t)s->refusals[i].count));
+        json_array_append_new(all,
+                              json_pack("{s:o, s:I}", "reason", out_string(s->refusals[i].reason),
+                                        "count", (json_int_t)s->refusals[i].count));
     return all;
 }
 
@@ -84,8 +84,9 @@ static json_t *status_json(const struct keyd_status *s)
     return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "version",
                      out_string(s->version), "uptime_ms", (json_int_t)s->uptime_ms, "processes",
                      processes, "schemes", schemes, "exits", exits, "refusals", refusals_json(s),
-                     "token", token_json(s), "queue", queue_json(s), "tenants", (json_int_t)s->tenants, "keys", (json_int_t)s->keys,
-                     "keys_missing", (json_int_t)s->keys_missing);
+                     "token", token_json(s), "queue", queue_json(s), "tenants",
+                     (json_int_t)s->tenants, "keys", (json_int_t)s->keys, "keys_missing",
+                     (json_int_t)s->keys_missing);
 }
 
 /* ---- for people */
@@ -219,10 +220,11 @@ const struct command status_commands[] = {
     {.name = "status",
      .run = status,
      .line = "show how keyd is doing",
-     .about = "Shows keyd's processes, its signatures by scheme (how many a second, how long the\n"
-              "signer needs), the processes that ended unasked and why, who was refused and why, the\n"
-              "token, the queue of signatures, and counts. Figures count from the start of each\n"
-              "process.",
+     .about =
+         "Shows keyd's processes, its signatures by scheme (how many a second, how long the\n"
+         "signer needs), the processes that ended unasked and why, who was refused and why, the\n"
+         "token, the queue of signatures, and counts. Figures count from the start of each\n"
+         "process.",
      .example = "keydctl status"},
     {0},
 };

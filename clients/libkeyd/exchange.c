@@ -12,7 +12,7 @@
 
 #define HELLO_ID   1
 #define READ_SIZE  4096
-#define HELLO_SIZE 1024 /* more than a hello and the head of a request have */
+#define HELLO_SIZE 1024        /* more than a hello and the head of a request have */
 #define WRITE_FULL (64u << 10) /* waiting to be sent: encode no more */
 
 struct exchange {

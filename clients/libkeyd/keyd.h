@@ -3,10 +3,11 @@
  * keyd.h: the C client library of keyd, the key custody service.
  *
  * A client is a handle on one socket of keyd, or one of its TLS listeners: keyd.sock for signatures
- * in TLS handshakes, control.sock for everything else. It may be used by any number of threads at once. It starts no
- * thread, installs no signal or fork handler and keeps no lock across a call; it connects at the
- * first call, again after a failure, and anew in a forked child. The socket's directory is opened
- * when the client is made, so that connecting works after chroot(2) and after keyd's restart.
+ * in TLS handshakes, control.sock for everything else. It may be used by any number of threads at
+ * once. It starts no thread, installs no signal or fork handler and keeps no lock across a call; it
+ * connects at the first call, again after a failure, and anew in a forked child. The socket's
+ * directory is opened when the client is made, so that connecting works after chroot(2) and after
+ * keyd's restart.
  *
  * Calls block until the answer or the deadline. They return KEYD_OK (0) or a code, and fill `error`
  * (which may be NULL). Output parameters are untouched on failure. Strings are UTF-8.
@@ -83,9 +84,9 @@ struct keyd_options {
     const char *endpoint;
     uint32_t deadline_ms; /* the time that each call may take, connecting included; 0: 2000 */
     const char *name;     /* program and version, for keyd's log; NULL: none */
-    /* For tls: files in PEM, read now and not again. `ca`: who has certified keyd, whose certificate
-     * must be for the host or address of the endpoint. Certificate and key: who this client is;
-     * without them it needs a token. A key that other users can read is refused. */
+    /* For tls: files in PEM, read now and not again. `ca`: who has certified keyd, whose
+     * certificate must be for the host or address of the endpoint. Certificate and key: who this
+     * client is; without them it needs a token. A key that other users can read is refused. */
     const char *certificate, *key, *ca;
     /* An API token, or the file that holds one and that other users cannot read. Copied; the copy
      * is wiped with the client. */

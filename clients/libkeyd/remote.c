@@ -119,7 +119,8 @@ static bool use_files(struct remote *r, const struct remote_files *f, struct err
         return err_hint(err, "name the file (PEM) of the authority that certified keyd");
     }
     if (!f->certificate != !f->key)
-        return err_set(err, ERR_BAD_REQUEST, "a client certificate goes with its key: one is missing");
+        return err_set(err, ERR_BAD_REQUEST,
+                       "a client certificate goes with its key: one is missing");
     if (SSL_CTX_load_verify_file(r->ctx, f->ca) != 1)
         return bad_file(err, f->ca, "no authorities in PEM");
     if (!f->certificate)
@@ -129,8 +130,8 @@ static bool use_files(struct remote *r, const struct remote_files *f, struct err
     return use_key(r, f->key, err);
 }
 
-/* ---- the socket under TLS: as OpenSSL's own, but a peer that is gone raises no SIGPIPE, which would
- * end an application that knows nothing of us. */
+/* ---- the socket under TLS: as OpenSSL's own, but a peer that is gone raises no SIGPIPE, which
+ * would end an application that knows nothing of us. */
 
 static bool for_later(int e)
 {
@@ -170,8 +171,7 @@ static long socket_control(BIO *bio, int what, long number, void *pointer)
 static BIO_METHOD *socket_method(void)
 {
     int index = BIO_get_new_index();
-    BIO_METHOD *m =
-        index > 0 ? BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "keyd's socket") : NULL;
+    BIO_METHOD *m = index > 0 ? BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "keyd's socket") : NULL;
 
     if (!m)
         return NULL;
@@ -251,7 +251,8 @@ void remote_done(struct remote *r)
 static bool unreached(const struct remote *r, int error, struct err *err)
 {
     err_errno(err, ERR_UNAVAILABLE, error, "cannot reach keyd at tls:%s:%s", r->host, r->port);
-    return err_hint(err, "is keyd up, and is this the address of [tls] listen-... in its keyd.conf?");
+    return err_hint(err,
+                    "is keyd up, and is this the address of [tls] listen-... in its keyd.conf?");
 }
 
 /* Waits for the socket; false at the deadline. */
@@ -406,7 +407,8 @@ static bool shake_failed(const struct remote *r, SSL *ssl, struct err *err)
         return broke(err, "keyd ended the TLS handshake");
     err_set(err, ERR_DENIED, "the certificate of tls:%s:%s is not to be believed: %s", r->host,
             r->port, X509_verify_cert_error_string(verdict));
-    return err_hint(err, "is the ca the one that certified keyd, and the certificate for this name?");
+    return err_hint(err,
+                    "is the ca the one that certified keyd, and the certificate for this name?");
 }
 
 static bool shake_hands(const struct remote *r, SSL *ssl, int fd, uint64_t deadline,

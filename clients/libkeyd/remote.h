@@ -4,11 +4,12 @@
  * verified for its name or address, our own shown if there is one. Nothing ever blocks but poll(2),
  * until the deadline.
  *
- * This may run inside an OpenSSL provider, inside an application that uses OpenSSL itself: so all of
- * it happens in a library context of its own with the default provider alone, what the application
- * has on OpenSSL's error queue is not taken for ours, and nothing of ours stays on it. (A handshake
- * empties the queue: libssl does.) After a fork the child may only forget a connection: no
- * function here but remote_forget says a word to a peer at its end, and that one does not either.
+ * This may run inside an OpenSSL provider, inside an application that uses OpenSSL itself: so all
+ * of it happens in a library context of its own with the default provider alone, what the
+ * application has on OpenSSL's error queue is not taken for ours, and nothing of ours stays on it.
+ * (A handshake empties the queue: libssl does.) After a fork the child may only forget a
+ * connection: no function here but remote_forget says a word to a peer at its end, and that one
+ * does not either.
  */
 #ifndef KEYD_CLIENTS_LIBKEYD_REMOTE_H
 #define KEYD_CLIENTS_LIBKEYD_REMOTE_H

@@ -59,7 +59,8 @@ static void copy_exits(struct result *r, const Keyd__V1__StatusReply *from, stru
     s->exit_count = e ? from->n_exits : 0;
 }
 
-static void copy_refusals(struct result *r, const Keyd__V1__StatusReply *from, struct keyd_status *s)
+static void copy_refusals(struct result *r, const Keyd__V1__StatusReply *from,
+                          struct keyd_status *s)
 {
     struct keyd_refusal *all = result_room(r, from->n_refusals * sizeof(*all));
 

@@ -32,7 +32,6 @@
 /* Ours: the one symbol that keyd.so exports. */
 OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
 
-
 static int read_deadline(const struct provider *p, const char *text, uint32_t *ret)
 {
     char *end;

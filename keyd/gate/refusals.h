@@ -52,7 +52,8 @@ struct refusals {
 /* "client certificate expired": for people, and in the status. */
 const char *refusal_name(enum refusal r);
 
-/* Counts one, and logs it if it is not one of a burst: `who` did it, `why` says more (may be empty).
+/* Counts one, and logs it if it is not one of a burst: `who` did it, `why` says more (may be
+ * empty).
  */
 void refusal_add(struct refusals *r, enum refusal reason, const char *who, const char *why);
 

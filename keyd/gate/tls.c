@@ -16,7 +16,8 @@
 #define DEPTH_MAX    4
 #define LEVEL        2 /* SSL_CTX_set_security_level(3): 112 bits */
 #define DAY          (24 * 60 * 60)
-#define WARN_DAYS    14
+#define WARN_DAYS    14 /* of a certificate */
+#define WARN_CRL     1  /* of a CRL, which is often made for a week */
 #define DENIED_MAX   100000
 #define PATH_MAX_LEN 511
 #define LINE_LEN     (URI_MAX + 1)
@@ -396,16 +397,30 @@ static int64_t seconds_of(const ASN1_TIME *when)
     return when && ASN1_TIME_to_tm(when, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-static void warn_of(const char *path, const ASN1_TIME *end, char *ret, size_t size)
+static void warn_of(const char *path, const ASN1_TIME *end, int days, char *ret, size_t size)
 {
     int64_t left = seconds_of(end) - (int64_t)time(NULL);
 
-    if (!end || *ret || left > WARN_DAYS * DAY)
+    if (!end || *ret || left > days * DAY)
         return;
     if (left < 0)
         snprintf(ret, size, "%s has expired", path);
     else
         snprintf(ret, size, "%s expires in %lld days", path, (long long)left / DAY);
+}
+
+static void warn_of_all(const struct tls *t, const struct part parts[TLS_FILES], char *ret,
+                        size_t size)
+{
+    if (t->ctx)
+        warn_of(parts[TLS_CERTIFICATE].path, X509_get0_notAfter(SSL_CTX_get0_certificate(t->ctx)),
+                WARN_DAYS, ret, size);
+    for (int i = 0; i < sk_X509_num(t->anchors); i++)
+        warn_of(parts[TLS_CA].path, X509_get0_notAfter(sk_X509_value(t->anchors, i)), WARN_DAYS,
+                ret, size);
+    for (int i = 0; i < sk_X509_CRL_num(t->crls); i++)
+        warn_of(parts[TLS_CRL].path, X509_CRL_get0_nextUpdate(sk_X509_CRL_value(t->crls, i)),
+                WARN_CRL, ret, size);
 }
 
 bool gate_tls_check(const uint8_t *bundle, size_t len, char *ret_warning, size_t size,
@@ -419,15 +434,7 @@ bool gate_tls_check(const uint8_t *bundle, size_t len, char *ret_warning, size_t
     if (!tls_make(&t, bundle, len, err))
         return err_prefix(err, "[tls]");
     ret_warning[0] = 0;
-    if (t->ctx)
-        warn_of(parts[TLS_CERTIFICATE].path, X509_get0_notAfter(SSL_CTX_get0_certificate(t->ctx)),
-                ret_warning, size);
-    for (int i = 0; i < sk_X509_num(t->anchors); i++)
-        warn_of(parts[TLS_CA].path, X509_get0_notAfter(sk_X509_value(t->anchors, i)), ret_warning,
-                size);
-    for (int i = 0; i < sk_X509_CRL_num(t->crls); i++)
-        warn_of(parts[TLS_CRL].path, X509_CRL_get0_nextUpdate(sk_X509_CRL_value(t->crls, i)),
-                ret_warning, size);
+    warn_of_all(t, parts, ret_warning, size);
     tls_free(t);
     return true;
 }
@@ -522,8 +529,9 @@ static bool copy_uri(const ASN1_IA5STRING *from, char ret[URI_MAX + 1], struct e
     int n = ASN1_STRING_length(from);
 
     if (n < 1 || n > URI_MAX)
-        return err_set(err, ERR_DENIED, "the URI in the client certificate has %d bytes; 1 to %d "
-                                        "are possible",
+        return err_set(err, ERR_DENIED,
+                       "the URI in the client certificate has %d bytes; 1 to %d "
+                       "are possible",
                        n, URI_MAX);
     for (int i = 0; i < n; i++)
         if (p[i] <= ' ' || p[i] > '~')

@@ -10,8 +10,8 @@
  * requests in flight all the time: a new one for each answer. This costs the machine least, and the
  * time of every request is known. With --library it calls libkeyd as its users do: keyd_sign where
  * a connection has one request in flight, else keyd_sign_batch (whose single times are not known).
- * With --tls it goes over TCP to that port of 127.0.0.1, with mutual TLS 1.3, instead of the socket.
- * The first answer on every connection is verified under the key; any error ends the run.
+ * With --tls it goes over TCP to that port of 127.0.0.1, with mutual TLS 1.3, instead of the
+ * socket. The first answer on every connection is verified under the key; any error ends the run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -190,8 +190,7 @@ static void make_context(void)
              SSL_CTX_load_verify_file(set.ctx, set.ca) == 1,
          "--cert, --client-key and --ca are files in PEM");
     SSL_CTX_set_verify(set.ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(set.ctx,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(set.ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 static void link_open(struct link *l, unsigned window)

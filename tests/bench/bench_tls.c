@@ -6,8 +6,8 @@
  *             [--cert FILE --key FILE --say hello|line]
  *
  * Every handshake is on a connection of its own, resumes nothing, and verifies the server's
- * signature (not the certificate's chain). With --cert the client proves who it is, which the server
- * looks at after the client is done: so it says something then (keyd's Hello, or a line for
+ * signature (not the certificate's chain). With --cert the client proves who it is, which the
+ * server looks at after the client is done: so it says something then (keyd's Hello, or a line for
  * `openssl s_server -rev`), and a connection counts when an answer has come.
  */
 #include <errno.h>
@@ -102,14 +102,10 @@ static void *work(void *arg)
 static void read_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},
-        {"threads", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'},
-        {"server", required_argument, NULL, 's'},
-        {"cert", required_argument, NULL, 'c'},
-        {"key", required_argument, NULL, 'k'},
-        {"say", required_argument, NULL, 'S'},
-        {0},
+        {"port", required_argument, NULL, 'p'},    {"threads", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 't'}, {"server", required_argument, NULL, 's'},
+        {"cert", required_argument, NULL, 'c'},    {"key", required_argument, NULL, 'k'},
+        {"say", required_argument, NULL, 'S'},     {0},
     };
     int o;
 

@@ -233,18 +233,13 @@ static unsigned number(const char *text, int base, unsigned max)
 
 static bool read_arguments(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
-                                            {"key", required_argument, NULL, 'k'},
-                                            {"scheme", required_argument, NULL, 'c'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"seconds", required_argument, NULL, 'S'},
-                                            {"deadline", required_argument, NULL, 'd'},
-                                            {"repeat", no_argument, NULL, 'r'},
-                                            {"tls-ca", required_argument, NULL, 'A'},
-                                            {"tls-cert", required_argument, NULL, 'C'},
-                                            {"tls-key", required_argument, NULL, 'K'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'},   {"key", required_argument, NULL, 'k'},
+        {"scheme", required_argument, NULL, 'c'},   {"threads", required_argument, NULL, 't'},
+        {"batch", required_argument, NULL, 'b'},    {"seconds", required_argument, NULL, 'S'},
+        {"deadline", required_argument, NULL, 'd'}, {"repeat", no_argument, NULL, 'r'},
+        {"tls-ca", required_argument, NULL, 'A'},   {"tls-cert", required_argument, NULL, 'C'},
+        {"tls-key", required_argument, NULL, 'K'},  {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {

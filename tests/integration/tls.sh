@@ -19,15 +19,15 @@ authority() {
 }
 
 # issue AUTHORITY NAME EXTENSIONS [DAYS]: $T/NAME.crt, $T/NAME.key; serials count up.
-SERIAL=100
 issue() {
-    SERIAL=$(cat "$T/serial" 2> /dev/null || echo 100)
-    echo $((SERIAL + 1)) > "$T/serial"
+    local serial
+    serial=$(cat "$T/serial" 2> /dev/null || echo 100)
+    echo $((serial + 1)) > "$T/serial"
     [ -e "$T/$2.key" ] || (umask 077 && openssl genpkey -algorithm EC \
         -pkeyopt ec_paramgen_curve:P-256 -out "$T/$2.key" 2>> "$T/log/openssl.log")
     openssl req -new -key "$T/$2.key" -subj "/CN=$2" -out "$T/$2.csr"
     openssl x509 -req -in "$T/$2.csr" -CA "$T/$1.pem" -CAkey "$T/$1.key" -days "${4:-30}" \
-        -set_serial "$SERIAL" -extfile <(printf '%b\n' "$3") -out "$T/$2.crt" 2>> "$T/log/openssl.log"
+        -set_serial "$serial" -extfile <(printf '%b\n' "$3") -out "$T/$2.crt" 2>> "$T/log/openssl.log"
 }
 
 # client NAME URI [AUTHORITY]: a client's certificate with that URI.
@@ -45,9 +45,7 @@ make_certificates() {
     client stranger $URI/frontend/fe-1 other
     issue authority two "extendedKeyUsage=clientAuth\nsubjectAltName=URI:$URI/frontend/fe-1,URI:$URI/ops"
     issue authority purpose "extendedKeyUsage=serverAuth\nsubjectAltName=URI:$URI/frontend/fe-1"
-    faketime -f -40d bash -c 'exit 0' || fail "faketime is missing: scripts/setup"
-    export -f issue
-    T=$T faketime -f -40d openssl x509 -req -in "$T/fe-1.csr" -CA "$T/authority.pem" \
+    faketime -f -40d openssl x509 -req -in "$T/fe-1.csr" -CA "$T/authority.pem" \
         -CAkey "$T/authority.key" -days 30 -out "$T/expired.crt" 2>> "$T/log/openssl.log"
     cp -p "$T/fe-1.key" "$T/expired.key"
     issue authority plain "extendedKeyUsage=clientAuth" # no URI: its key is its name

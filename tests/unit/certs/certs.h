@@ -9,8 +9,8 @@
 
 /* Makes a directory with: ca and other (authorities: .pem, .key); of ca: server (127.0.0.1,
  * localhost), client (URI spiffe://test/fe-1), two (two URIs), bare (no URI), purpose (for servers
- * alone), late (expired): .crt, .key; of other: stranger; crl.pem (empty), revoked.pem (client is on
- * it), foreign.pem (other's). Aborts the test on failure; ended with certs_done. */
+ * alone), late (expired): .crt, .key; of other: stranger; crl.pem (empty), revoked.pem (client is
+ * on it), foreign.pem (other's). Aborts the test on failure; ended with certs_done. */
 const char *certs_make(void);
 
 /* dir/name, in a static buffer of which there are a few. */

@@ -28,7 +28,8 @@ static void test_counts(void **state)
     static const struct {
         const char *name;
         uint64_t count;
-    } wanted[] = {{"not TLS", 3}, {"API token not good", 1}, {"sign: BAD_SHAPE", 2}, {"sign: BUSY", 1}};
+    } wanted[] = {
+        {"not TLS", 3}, {"API token not good", 1}, {"sign: BAD_SHAPE", 2}, {"sign: BUSY", 1}};
     for (size_t i = 0; i < COUNT(wanted); i++) {
         assert_true(refusal_at(&r, i, name, sizeof(name), &count));
         assert_string_equal(name, wanted[i].name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The gate's TLS over a socket pair, with a client of the test's own: who is let in and as whom, who
- * is not and why, what a changed bundle makes of whoever is in; and files that are refused.
+ * The gate's TLS over a socket pair, with a client of the test's own: who is let in and as whom,
+ * who is not and why, what a changed bundle makes of whoever is in; and files that are refused.
  */
 #include "tests/unit/test.h"
 
@@ -39,8 +39,13 @@ static const struct bundle *bundle_of(const char *const names[TLS_FILES])
             text = certs_read(names[i], &len);
         wr_text(&w, names[i] ? text ? names[i] : "text" : "");
         wr_u32(&w, (uint32_t)(text ? len : names[i] ? strlen(names[i]) : 0));
-        wr_bytes(&w, text ? text : names[i] ? names[i] : "",
-                 text ? len : names[i] ? strlen(names[i]) : 0);
+        wr_bytes(&w,
+                 text       ? text
+                 : names[i] ? names[i]
+                            : "",
+                 text       ? len
+                 : names[i] ? strlen(names[i])
+                            : 0);
         free(text);
     }
     assert_true(wr_ok(&w));
@@ -88,7 +93,8 @@ static void test_bad_files(void **state)
         assert_contains(err.text, rows[i].says);
         assert_int_equal(ERR_peek_error(), 0);
     }
-    const struct bundle *b = bundle_of((const char *[]){"server.crt", "server.key", "ca.pem", NULL, NULL});
+    const struct bundle *b =
+        bundle_of((const char *[]){"server.crt", "server.key", "ca.pem", NULL, NULL});
     assert_true(gate_tls_check(b->bytes, b->len, warning, sizeof(warning), &err));
     assert_contains(warning, "server.crt expires in 8 days");
     for (size_t n = 0; n < b->len; n += 37)

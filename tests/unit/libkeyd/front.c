@@ -48,7 +48,8 @@ static int dial(const char *path)
 /* One turn: what either side has goes to the other. False: one of them has ended. */
 static bool carry(SSL *ssl, int plain)
 {
-    struct pollfd p[] = {{.fd = SSL_get_fd(ssl), .events = POLLIN}, {.fd = plain, .events = POLLIN}};
+    struct pollfd p[] = {{.fd = SSL_get_fd(ssl), .events = POLLIN},
+                         {.fd = plain, .events = POLLIN}};
     char bytes[4096];
 
     if (!SSL_pending(ssl) && poll(p, 2, PATIENCE_MS) <= 0)
@@ -117,8 +118,10 @@ static SSL_CTX *make_ctx(void)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-    assert_int_equal(SSL_CTX_use_certificate_file(ctx, certs_path("server.crt"), SSL_FILETYPE_PEM), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, certs_path("server.key"), SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_use_certificate_file(ctx, certs_path("server.crt"), SSL_FILETYPE_PEM),
+                     1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, certs_path("server.key"), SSL_FILETYPE_PEM),
+                     1);
     assert_int_equal(SSL_CTX_load_verify_file(ctx, certs_path("ca.pem")), 1);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_num_tickets(ctx, 0); /* as keyd */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A keyd elsewhere: whom the client believes, what it says when it is not believed, deadlines, broken
- * connections, forks and threads; and that an application which uses OpenSSL notices none of it.
+ * A keyd elsewhere: whom the client believes, what it says when it is not believed, deadlines,
+ * broken connections, forks and threads; and that an application which uses OpenSSL notices none of
+ * it.
  */
 #include <openssl/err.h>
 #include <pthread.h>
@@ -139,7 +140,9 @@ static void test_bad_options(void **state)
         {{.endpoint = "tls:::1:7443"}, KEYD_BAD_REQUEST, "no endpoint"},
         {{.endpoint = "tls:host:74x3"}, KEYD_BAD_REQUEST, "no endpoint"},
         {{.endpoint = "keyd.sock"}, KEYD_BAD_REQUEST, "not absolute"},
-        {{.endpoint = "tls:h:1", .ca = certs_path("server.key")}, KEYD_BAD_REQUEST, "no authorities"},
+        {{.endpoint = "tls:h:1", .ca = certs_path("server.key")},
+         KEYD_BAD_REQUEST,
+         "no authorities"},
         {{.endpoint = "tls:h:1", .ca = certs_path("ca.pem"), .key = certs_path("client.key")},
          KEYD_BAD_REQUEST,
          "one is missing"},
