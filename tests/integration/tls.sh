@@ -179,6 +179,26 @@ key = $T/fe-1.key"
     wait $server || fail "s_server ended with $?: $(tail -n 3 "$T/log/s_server.log")"
 }
 
+# nginx's master loads the provider as root, and its workers, which cannot read the key file, sign.
+case_nginx() {
+    local keyd_port=$PORT PORT i
+    PORT=$(free_port)
+    cp "$T/authority.pem" "$T/ca.pem"
+    cp "$T/authority.key" "$T/ca.key"
+    certify acme/www www.test
+    provider_conf "$T/openssl-keyd.cnf" "tls:127.0.0.1:$keyd_port" "ca = $T/authority.pem
+certificate = $T/fe-1.crt
+key = $T/fe-1.key"
+    nginx_site www www.test
+    nginx_conf
+    start_nginx
+    for ((i = 0; i < 10; i++)); do has "$(get www.test)" "hello from www.test"; done
+    kill -KILL "$(pid_of "signing gate")" # and again when the connection has died
+    for ((i = 0; i < 10; i++)); do has "$(get www.test)" "hello from www.test"; done
+    stop_nginx
+    lacks "$(cat "$T/log/nginx.log")" "signal 11" "signal 6"
+}
+
 case_operator_over_tls() {
     has "$(by ops whoami)" "ops" "operator"
     has "$(by plain whoami)" "plain" "spki="
