@@ -64,7 +64,7 @@ case_options() {
     offered "$(options_of)" --
     offered "--tenant --timeout --tls-ca --tls-cert --tls-key --token-file --type" keys-generate --t
     # what was given once is not offered again, unless it may be
-    offered "--timeout --type" keys-generate --tenant acme --t
+    offered "--timeout --tls-ca --tls-cert --tls-key --token-file --type" keys-generate --tenant acme --t
     offered "--san" csr --san a.example --sa
 }
 
