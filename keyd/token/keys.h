@@ -83,6 +83,14 @@ bool token_list_objects(struct token *t, struct token_object **ret, size_t *ret_
 bool token_page_objects(struct token *t, size_t first, size_t max, struct token_object **ret,
                         size_t *ret_count, size_t *ret_total, struct err *err) MUST_USE;
 
+/* One object, as token_list_objects shows it; freed with token_objects_free(*ret, 1). ERR_NOT_FOUND
+ * when it is gone. */
+bool token_read_object(struct token *t, token_handle object, struct token_object **ret,
+                       struct err *err) MUST_USE;
+
+/* The value of an attribute, in words; NULL: the object does not have it. Borrowed. */
+const char *token_object_value(const struct token_object *o, const char *name);
+
 /* Frees the list. NULL is fine. */
 void token_objects_free(struct token_object *objects, size_t count);
 
