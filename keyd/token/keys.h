@@ -48,6 +48,9 @@ bool token_find_private(struct token *t, const uint8_t *cka_id, size_t cka_id_le
 bool token_key_judge(struct token *t, token_handle key, enum key_type type,
                      struct err *err) MUST_USE;
 
+/* CKA_ALLOWED_MECHANISMS of a key of keyd of that type, in words: "CKM_SHA256_RSA_PKCS, ...". */
+const char *token_allowed_words(enum key_type type, char *buf, size_t size);
+
 /* A session copy (C_CopyObject with CKA_TOKEN false), which signs without file access. */
 bool token_session_copy(struct token *t, token_handle key, token_handle *ret,
                         struct err *err) MUST_USE;

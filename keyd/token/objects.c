@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every object of the token with its attributes in words, for auditors. PKCS#11 has no call that
- * lists the attributes of an object, so all that there are in the standard are asked for by name, in
- * one call.
+ * lists the attributes of an object, so all that there are in the standard are asked for by name,
+ * in one call.
  */
 #include <inttypes.h>
 #include <stdio.h>
