@@ -111,7 +111,8 @@ static bool is_alike(const json_t *a, const json_t *b)
 {
     return strcmp(member(a, "kind"), member(b, "kind")) == 0 &&
            strcmp(member(a, "severity"), member(b, "severity")) == 0 &&
-           strcmp(member(a, "text"), member(b, "text")) == 0;
+           strcmp(member(a, "text"), member(b, "text")) == 0 &&
+           strcmp(member(a, "advice"), member(b, "advice")) == 0;
 }
 
 static bool is_told(const json_t *list, size_t i)

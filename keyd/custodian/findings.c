@@ -303,6 +303,12 @@ void findings_judge(const struct subject *s, struct findings *ret)
             "keydctl token-sweep removes it");
         return;
     }
+    if (is_class(o, TOKEN_UNREADABLE)) {
+        add(ret, SEVERITY_WARNING, "unreadable",
+            "the token shows that an object is there, and nothing more",
+            "keydctl token-sweep, if it is an empty file of SoftHSM; else the token's own tools");
+        return;
+    }
     if (is_class(o, "CKO_PRIVATE_KEY"))
         judge_private_key(s, ret);
     if (s->owner != OWNER_NOBODY)

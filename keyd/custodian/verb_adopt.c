@@ -25,7 +25,7 @@ struct adoption {
 
 static void adoption_free(struct adoption *a)
 {
-    token_objects_free(a->object, 1);
+    token_objects_free(a->object, a->object ? 1 : 0);
 }
 
 /* ---- the request */

@@ -137,7 +137,7 @@ static bool sweep_file(struct sweep *s, const char *serial, const char *name, st
     bool gone = true;
 
     TRY(hash_file(name, id, err));
-    snprintf(what, sizeof(what), "the empty file %s of the token, which PKCS#11 does not show",
+    snprintf(what, sizeof(what), "the empty file %s of the token, of which PKCS#11 shows nothing",
              name);
     if (!is_showing(s)) {
         if (!is_named(s, id))

@@ -272,7 +272,7 @@ static bool is_empty(const struct token_object *o, const char *name)
     return !value || !*value;
 }
 
-static bool looks_cut_short(const struct token_object *o)
+bool looks_cut_short(const struct token_object *o)
 {
     static const char *const any[] = {"CKA_ID",        "CKA_LABEL",    "CKA_MODULUS",
                                       "CKA_EC_PARAMS", "CKA_EC_POINT", "CKA_PUBLIC_KEY_INFO",

@@ -119,6 +119,10 @@ struct judge {
 /* As token_key_judge, against these. */
 bool judge_key(struct token *t, token_handle key, const struct judge *as, struct err *err) MUST_USE;
 
+/* Whether an object has nothing that anybody would have given it: a key without CKA_ID, label,
+ * modulus, curve, point. (adopt.c) */
+bool looks_cut_short(const struct token_object *o);
+
 /* Whether the token has a mechanism for keys of that many bits (C_GetMechanismInfo). (token.c) */
 bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,
                     unsigned bits);

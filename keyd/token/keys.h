@@ -66,9 +66,11 @@ struct token_attribute {
                     is a key or data that it does not hide */
 };
 
+#define TOKEN_UNREADABLE "(unreadable)" /* the token shows that it is there, and nothing more */
+
 struct token_object {
     token_handle handle;
-    const char *cls;             /* "CKO_PRIVATE_KEY"; static */
+    const char *cls;             /* "CKO_PRIVATE_KEY", or TOKEN_UNREADABLE; static */
     char label[TOKEN_LABEL_MAX]; /* not-printable bytes as \xNN */
     uint8_t cka_id[TOKEN_CKA_ID_MAX];
     size_t cka_id_len;

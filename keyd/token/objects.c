@@ -354,19 +354,31 @@ static bool read_number(struct token *t, struct reader *r, token_handle object, 
 
 enum { ROW_CLASS = 0, ROW_KEY_TYPE = 1 }; /* in asked[] */
 
+/* Its class and, of a key, its type. *ret_unreadable: it is there, and that is all that the token
+ * tells (SoftHSM of a file that a kill has cut off before the first attribute). */
+static bool read_kind(struct token *t, struct reader *r, token_handle object, CK_ULONG *ret_class,
+                      CK_ULONG *ret_key_type, bool *ret_gone, bool *ret_unreadable, struct err *err)
+{
+    *ret_unreadable = !read_number(t, r, object, ROW_CLASS, ret_class, ret_gone, err);
+    if (*ret_unreadable || *ret_gone)
+        return !token_lost(t);
+    return !(class_bit(*ret_class) & KEYS) ||
+           read_number(t, r, object, ROW_KEY_TYPE, ret_key_type, ret_gone, err);
+}
+
 /* *ret_gone: somebody destroyed it meanwhile. */
 static bool read_object(struct token *t, struct reader *r, struct token_object *o, bool *ret_gone,
                         struct err *err)
 {
     CK_ULONG cls = CKO_VENDOR_DEFINED, key_type = CKK_VENDOR_DEFINED;
+    bool unreadable = false;
 
     prepare(r);
     r->rv = t->p11->C_GetAttributeValue(t->session, o->handle, r->list, COUNT(asked));
-    TRY(read_number(t, r, o->handle, ROW_CLASS, &cls, ret_gone, err));
-    if (*ret_gone)
+    TRY(read_kind(t, r, o->handle, &cls, &key_type, ret_gone, &unreadable, err));
+    o->cls = TOKEN_UNREADABLE;
+    if (unreadable || *ret_gone)
         return true;
-    if (class_bit(cls) & KEYS)
-        TRY(read_number(t, r, o->handle, ROW_KEY_TYPE, &key_type, ret_gone, err));
     const char *name = names_find(NAMES_CLASS, cls);
     o->cls = name ? name : "CKO_VENDOR_DEFINED";
     o->attributes = mem_array(COUNT(asked), sizeof(*o->attributes));
@@ -375,6 +387,15 @@ static bool read_object(struct token *t, struct reader *r, struct token_object *
     TRY(read_rows(t, r, o, cls, key_type, ret_gone, err));
     take_label_and_id(r, o);
     return true;
+}
+
+/* Session objects are left out; but what was cut short has the default of CKA_TOKEN, which is
+ * false, or none. */
+static bool is_of_token(const struct token_object *o)
+{
+    const char *token = token_object_value(o, "CKA_TOKEN");
+
+    return !token || strcmp(token, "false") != 0 || looks_cut_short(o);
 }
 
 /* ---- all of them */
@@ -408,7 +429,7 @@ static bool read_all(struct token *t, const token_handle *handles, size_t count,
         o->handle = handles[i];
         (*ret_read)++; /* from here on it is freed with the list */
         TRY(read_object(t, r, o, &gone, err));
-        if (gone) {
+        if (gone || !is_of_token(o)) {
             object_done(o);
             (*ret_read)--;
         }
@@ -430,7 +451,6 @@ bool token_page_objects(struct token *t, size_t first, size_t max, struct token_
     AUTO_FREE token_handle *handles = NULL;
     size_t total, have = 0;
 
-    attrs_bool(&what, CKA_TOKEN, true);
     TRY(search_objects(t, &what, &handles, &total, err));
     qsort(handles, total, sizeof(*handles), by_number);
     size_t at = first < total ? first : total, count = total - at < max ? total - at : max;

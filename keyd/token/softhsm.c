@@ -157,6 +157,7 @@ bool softhsm_guarded_file(const char *state_dir, const char *serial, char *path,
 /* ---- what a kill leaves of an object */
 
 #define SETTLED_S 60
+#define HEAD_LEN  8 /* of an object's file: a counter; the attributes follow */
 
 static bool is_empty_object(int dir, const char *name)
 {
@@ -165,7 +166,7 @@ static bool is_empty_object(int dir, const char *name)
 
     return n > 7 && n <= SOFTHSM_NAME_MAX && strcmp(name + n - 7, ".object") == 0 &&
            strcmp(name, "token.object") != 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 1 &&
+           S_ISREG(st.st_mode) && (st.st_size == 0 || st.st_size == HEAD_LEN) && st.st_nlink == 1 &&
            st.st_mtim.tv_sec + SETTLED_S < time(NULL);
 }
 
