@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "keyd/token/internal.h"
+
 /* A custodian with the tenants acme and zeta, on a token with "keyd/old/a" (RSA) of before. */
 static void begin(void)
 {
@@ -114,15 +116,32 @@ static void refusals(void **state)
 
 /* ---- less safe ones */
 
-static bool a_softer_key(struct token *t, struct registry *r, struct err *err);
+static bool a_softer_key(struct token *t, struct registry *r, struct err *err)
+{
+    static const CK_BYTE id[] = "soft";
+    CK_MECHANISM mechanism = {.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN};
+    CK_OBJECT_HANDLE public_key, private_key;
+    struct attrs pub = {0}, priv = {0};
+
+    (void)r;
+    attrs_ulong(&pub, CKA_MODULUS_BITS, 2048);
+    attrs_bool(&priv, CKA_TOKEN, true);
+    attrs_bool(&priv, CKA_SIGN, true);
+    attrs_bool(&priv, CKA_EXTRACTABLE, true);
+    attrs_bytes(&priv, CKA_ID, id, 4);
+    attrs_bytes(&priv, CKA_LABEL, "soft", 4);
+    CK_RV rv = t->p11->C_GenerateKeyPair(t->session, &mechanism, pub.list, pub.count, priv.list,
+                                         priv.count, &public_key, &private_key);
+    return rv == CKR_OK || err_set(err, ERR_TOKEN, "C_GenerateKeyPair: 0x%lx", rv);
+}
 
 static void consent_is_by_kind(void **state)
 {
     Keyd__V1__KeysAdopt body = ask_for("pkcs11:object=soft", "acme", "soft");
     char *some[] = {(char *)"can-decrypt", (char *)"can-derive"};
-    char *all[] = {(char *)"can-unwrap",       (char *)"can-decrypt", (char *)"any-mechanism",
-                   (char *)"can-sign-recover", (char *)"extractable", (char *)"not-private",
-                   (char *)"can-derive"};
+    char *all[] = {(char *)"not-sensitive", (char *)"can-unwrap",       (char *)"can-decrypt",
+                   (char *)"any-mechanism", (char *)"can-sign-recover", (char *)"extractable",
+                   (char *)"not-private",   (char *)"can-derive"};
 
     (void)state;
     begin();
@@ -194,27 +213,6 @@ static void a_stranger_is_not_destroyed(void **state)
     assert_non_null(strstr(words, "acme/a is not destroyed yet"));
     rig_stop();
     assert_int_equal(rig_private_keys(), 1);
-}
-
-#include "keyd/token/internal.h"
-
-static bool a_softer_key(struct token *t, struct registry *r, struct err *err)
-{
-    static const CK_BYTE id[] = "soft";
-    CK_MECHANISM mechanism = {.mechanism = CKM_RSA_PKCS_KEY_PAIR_GEN};
-    CK_OBJECT_HANDLE public_key, private_key;
-    struct attrs pub = {0}, priv = {0};
-
-    (void)r;
-    attrs_ulong(&pub, CKA_MODULUS_BITS, 2048);
-    attrs_bool(&priv, CKA_TOKEN, true);
-    attrs_bool(&priv, CKA_SIGN, true);
-    attrs_bool(&priv, CKA_EXTRACTABLE, true);
-    attrs_bytes(&priv, CKA_ID, id, 4);
-    attrs_bytes(&priv, CKA_LABEL, "soft", 4);
-    CK_RV rv = t->p11->C_GenerateKeyPair(t->session, &mechanism, pub.list, pub.count, priv.list,
-                                         priv.count, &public_key, &private_key);
-    return rv == CKR_OK || err_set(err, ERR_TOKEN, "C_GenerateKeyPair: 0x%lx", rv);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Beginnings of an object's file, as a kill leaves them: the counter, CKA_CLASS, CKA_TOKEN. */
