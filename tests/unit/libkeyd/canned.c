@@ -229,6 +229,31 @@ static Keyd__V1__TokenObject *object_of(struct arena *a, const char *label, cons
     return o;
 }
 
+static Keyd__V1__Finding *finding_of(struct arena *a, Keyd__V1__Severity severity, const char *kind)
+{
+    Keyd__V1__Finding *f = room(a, sizeof(*f));
+
+    keyd__v1__finding__init(f);
+    f->severity = severity;
+    f->kind = (char *)kind;
+    f->object = (char *)"acme/www";
+    f->cka_id = (ProtobufCBinaryData){.len = sizeof(cka_id), .data = cka_id};
+    f->text = (char *)"it is so";
+    f->advice = (char *)"make it otherwise";
+    return f;
+}
+
+static void add_findings(struct arena *a, Keyd__V1__Finding ***ret, size_t *ret_count)
+{
+    Keyd__V1__Finding **list = room(a, 3 * sizeof(Keyd__V1__Finding *));
+
+    list[0] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_NOTE, "unowned");
+    list[1] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_DANGER, "extractable");
+    list[2] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_WARNING, "label");
+    *ret = list;
+    *ret_count = 3;
+}
+
 static bool token_objects(const envelope *ask, const struct canned_how *how, struct arena *a,
                           envelope *e)
 {
@@ -247,8 +272,58 @@ static bool token_objects(const envelope *ask, const struct canned_how *how, str
         r->objects[r->n_objects++] = object_of(a, "somebody's", "");
     if (how->endless)
         r->next = 1;
+    if (r->next == 0)
+        add_findings(a, &r->findings, &r->n_findings);
     e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_OBJECTS_REPLY;
     e->token_objects_reply = r;
+    return true;
+}
+
+/* What must be accepted is "extractable"; a look, or that, and it is adopted. */
+static bool keys_adopt(const envelope *ask, struct arena *a, envelope *e)
+{
+    const Keyd__V1__KeysAdopt *body = ask->keys_adopt;
+    Keyd__V1__KeysAdoptReply *r = room(a, sizeof(*r));
+
+    keyd__v1__keys_adopt_reply__init(r);
+    r->object = object_of(a, body->object, "");
+    add_findings(a, &r->findings, &r->n_findings);
+    if (!body->look) {
+        if (body->n_accept != 1 || strcmp(body->accept[0], "extractable") != 0)
+            return false;
+        r->key = room(a, sizeof(*r->key));
+        keyd__v1__key__init(r->key);
+        r->key->id = (ProtobufCBinaryData){.len = KEY_ID_LEN, .data = room(a, KEY_ID_LEN)};
+        r->key->tenant = body->tenant;
+        r->key->name = body->name;
+        r->key->purposes = body->purposes;
+        r->key->adopted = true;
+    }
+    e->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_ADOPT_REPLY;
+    e->keys_adopt_reply = r;
+    return true;
+}
+
+/* Two fragments; of what may go, all goes. */
+static bool token_sweep(const envelope *ask, struct arena *a, envelope *e)
+{
+    const Keyd__V1__TokenSweep *body = ask->token_sweep;
+    size_t n = body->n_fragments ? body->n_fragments : 2;
+    Keyd__V1__TokenSweepReply *r = room(a, sizeof(*r));
+
+    keyd__v1__token_sweep_reply__init(r);
+    r->fragments = room(a, n * sizeof(*r->fragments));
+    for (; r->n_fragments < n; r->n_fragments++) {
+        Keyd__V1__Fragment *f = room(a, sizeof(*f));
+
+        keyd__v1__fragment__init(f);
+        f->id = body->n_fragments ? body->fragments[r->n_fragments]
+                                  : (ProtobufCBinaryData){.len = 6, .data = cka_id};
+        f->what = (char *)(body->n_fragments ? "was here" : "is here");
+        r->fragments[r->n_fragments] = f;
+    }
+    e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP_REPLY;
+    e->token_sweep_reply = r;
     return true;
 }
 
@@ -373,6 +448,10 @@ bool canned_answer(const envelope *ask, const struct canned_how *how, struct are
         return create_csr(ask, how, a, e);
     case KEYD__V1__ENVELOPE__BODY_TOKEN_OBJECTS:
         return token_objects(ask, how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_KEYS_ADOPT:
+        return keys_adopt(ask, a, e);
+    case KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP:
+        return token_sweep(ask, a, e);
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         return status(how, a, e);
     default:

@@ -135,7 +135,7 @@ static void test_objects(void **state)
         size_t n = 0;
 
         server_set(s, &(struct server_knobs){.page = pages[i]});
-        assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_OK);
+        assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_OK);
         assert_int_equal(n, 2);
         assert_string_equal(o[0].cls, "CKO_PRIVATE_KEY");
         assert_string_equal(o[0].key, "acme/www");
@@ -216,7 +216,7 @@ static void test_lies(void **state)
 
     (void)state;
     assert_int_equal(keyd_tenants_list(c, &t, &n, &error), KEYD_INTERNAL);
-    assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_INTERNAL);
+    assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_list(c, NULL, &k, &n, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_show(c, "acme/www", &k, &error), KEYD_INTERNAL);
     assert_null(t);
@@ -226,13 +226,102 @@ static void test_lies(void **state)
     server_stop(s, true);
 }
 
+static void test_findings(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_object *o = NULL;
+    struct keyd_finding *f = NULL;
+    size_t n = 0, found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        server_set(s, &(struct server_knobs){.page = pages[i]});
+        assert_int_equal(keyd_token_objects(c, &o, &n, &f, &found, &error), KEYD_OK);
+        assert_int_equal(found, 3); /* the worst first */
+        assert_int_equal(f[0].severity, KEYD_DANGER);
+        assert_string_equal(f[0].kind, "extractable");
+        assert_int_equal(f[2].severity, KEYD_NOTE);
+        assert_string_equal(f[0].object, "acme/www");
+        assert_string_equal(f[0].text, "it is so");
+        assert_string_equal(f[0].advice, "make it otherwise");
+        assert_int_equal(f[0].cka_id_len, 6);
+        keyd_objects_free(o, n);
+        keyd_findings_free(f, found);
+    }
+    keyd_findings_free(NULL, 0);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_adopt(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    const char *kinds[] = {"extractable"};
+    struct keyd_adopt what = {
+        .object = "pkcs11:object=x", .tenant = "acme", .name = "old", .look = 1};
+    struct keyd_error error;
+    struct keyd_key *k = NULL;
+    struct keyd_object *o = NULL;
+    struct keyd_finding *f = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(keyd_keys_adopt(c, &what, &k, &o, &f, &n, &error), KEYD_OK);
+    assert_null(k);
+    assert_string_equal(o->label, "pkcs11:object=x");
+    assert_int_equal(n, 3);
+    keyd_objects_free(o, 1);
+    keyd_findings_free(f, n);
+    what.look = 0;
+    what.purposes = 8;
+    what.accept = kinds;
+    what.accept_count = 1;
+    assert_int_equal(keyd_keys_adopt(c, &what, &k, &o, &f, &n, &error), KEYD_OK);
+    assert_string_equal(k->tenant, "acme");
+    assert_string_equal(k->name, "old");
+    assert_int_equal(k->purposes, 8);
+    assert_true(k->adopted);
+    keyd_keys_free(k, 1);
+    keyd_objects_free(o, 1);
+    keyd_findings_free(f, n);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_sweep(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_fragment *shown = NULL, *gone = NULL;
+    struct keyd_error error;
+    size_t n = 0, removed = 0;
+
+    (void)state;
+    assert_int_equal(keyd_token_sweep(c, NULL, 0, &shown, &n, &error), KEYD_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(shown[0].what, "is here");
+    assert_int_equal(keyd_token_sweep(c, shown, 1, &gone, &removed, &error), KEYD_OK);
+    assert_int_equal(removed, 1);
+    assert_string_equal(gone[0].what, "was here");
+    assert_int_equal(gone[0].id_len, shown[0].id_len);
+    assert_memory_equal(gone[0].id, shown[0].id, gone[0].id_len);
+    keyd_fragments_free(shown, n);
+    keyd_fragments_free(gone, removed);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_one_key), cmocka_unit_test(test_csr),
-        cmocka_unit_test(test_objects), cmocka_unit_test(test_status),
-        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_findings), cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_sweep),    cmocka_unit_test(test_tenants),
+        cmocka_unit_test(test_keys),     cmocka_unit_test(test_one_key),
+        cmocka_unit_test(test_csr),      cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_status),   cmocka_unit_test(test_lies),
     };
 
     return cmocka_run_group_tests(tests, NULL, fixture_done);

@@ -274,7 +274,8 @@ static void an_older_registry_keeps_its_intents(void **state)
     OK(db_open(&db, p->path, &err));
     OK(db_migrate(
         db,
-        "DROP TABLE import_nonces; DROP TABLE import_keys; DROP TABLE import_failures;"
+        "DROP TABLE adoptions; DROP TABLE import_nonces; DROP TABLE import_keys; DROP TABLE "
+        "import_failures;"
         "DROP TABLE intents;"
         "CREATE TABLE intents ("
         "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),"
