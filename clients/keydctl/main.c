@@ -17,7 +17,7 @@
 
 static const struct command *const nouns[] = {
     tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
-    status_commands,  NULL,
+    bench_commands,   status_commands, NULL,
 };
 
 /* ---- help */

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A request comes whole from the control gate, with the role of who asks. Gate and custodian judge
- * it by the same table: two walls. What is served here and whether it changes anything stands in
- * `served`.
+ * it by the same table: two walls. What is served here, whether it changes anything, and whether it
+ * takes away stands in `served`.
+ *
+ * One request is served after another, in the order in which they came, with one exception: what
+ * takes away need not wait behind what makes (a generation takes seconds; a key that was stolen
+ * shall stop signing now). But nobody's own order is turned round: it overtakes nothing that takes
+ * away, and nothing about the same key. So a connection that sends keys-generate x and keys-destroy
+ * x without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled,
+ * whether x is called by name or by id. Where that cannot be known (an id that is nobody's yet may
+ * be that of a key that is just coming in), nothing about keys is overtaken.
  */
 #include <string.h>
 
@@ -19,22 +27,25 @@
 static const struct served {
     Keyd__V1__Envelope__BodyCase body;
     bool changes;
+    bool takes; /* away: it goes before what makes */
     bool (*serve)(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 } served[] = {
-    {V(TENANTS_ADD), true, verb_tenants_add},
-    {V(TENANTS_LIST), false, verb_tenants_list},
-    {V(KEYS_GENERATE), true, verb_keys_generate},
-    {V(KEYS_IMPORT), true, verb_keys_import},
-    {V(IMPORT_KEY), true, verb_import_key}, /* the first call makes it */
-    {V(IMPORT_KEY_ROTATE), true, verb_import_key_rotate},
-    {V(KEYS_LIST), false, verb_keys_list},
-    {V(KEYS_SHOW), false, verb_keys_show},
-    {V(KEYS_DISABLE), false, verb_keys_disable}, /* never refused: it takes away */
-    {V(KEYS_ENABLE), true, verb_keys_enable},
-    {V(KEYS_DESTROY), true, verb_keys_destroy},
-    {V(CREATE_CSR), false, verb_create_csr},
-    {V(SIGN), false, verb_sign},
-    {V(TOKEN_OBJECTS), false, verb_token_objects},
+    {V(TENANTS_ADD), true, false, verb_tenants_add},
+    {V(TENANTS_LIST), false, false, verb_tenants_list},
+    {V(KEYS_GENERATE), true, false, verb_keys_generate},
+    {V(KEYS_IMPORT), true, false, verb_keys_import},
+    {V(IMPORT_KEY), true, false, verb_import_key}, /* the first call makes it */
+    {V(IMPORT_KEY_ROTATE), true, false, verb_import_key_rotate},
+    {V(KEYS_LIST), false, false, verb_keys_list},
+    {V(KEYS_SHOW), false, false, verb_keys_show},
+    {V(KEYS_DISABLE), false, true, verb_keys_disable}, /* never refused: it takes away */
+    {V(KEYS_ENABLE), true, false, verb_keys_enable},
+    {V(KEYS_DESTROY), true, true, verb_keys_destroy},
+    {V(CREATE_CSR), false, false, verb_create_csr},
+    {V(SIGN), false, false, verb_sign},
+    {V(TOKEN_OBJECTS), false, false, verb_token_objects},
+    {V(TOKEN_BENCH), false, false, verb_token_bench},
+    {V(PIN_CHANGE), true, false, verb_pin_change},
 };
 
 static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)
@@ -99,14 +110,53 @@ static void refuse(struct custodian *c, const struct request *r, const envelope 
 
 /* ---- the queue */
 
-static void append(struct custodian *c, struct request *r)
+static void insert(struct custodian *c, struct request *r, struct request *after)
 {
-    if (c->last)
-        c->last->next = r;
-    else
-        c->first = r;
-    c->last = r;
+    struct request **at = after ? &after->next : &c->first;
+
+    r->next = *at;
+    *at = r;
+    if (!r->next)
+        c->last = r;
     c->waiting++;
+}
+
+static bool may_overtake(const struct request *r, const struct request *earlier)
+{
+    if (earlier->takes)
+        return false;
+    if (!*earlier->subject)
+        return true;
+    return *r->subject != '?' && *earlier->subject != '?' &&
+           strcmp(r->subject, earlier->subject) != 0;
+}
+
+static void enqueue(struct custodian *c, struct request *r)
+{
+    struct arena a = arena_of(ARENA_CAP);
+    struct err err;
+    const envelope *e = frame_decode(&a, r->bytes, r->len, &err);
+    const struct served *s = e ? served_of(e->body_case) : NULL;
+    struct request *after = c->last;
+
+    r->takes = s && s->takes;
+    if (e)
+        subject_of(c, e, r->subject);
+    arena_free(&a);
+    if (r->takes) {
+        after = NULL;
+        for (struct request *q = c->first; q; q = q->next)
+            after = may_overtake(r, q) ? after : q;
+    }
+    insert(c, r, after);
+}
+
+bool request_takes_waiting(const struct custodian *c)
+{
+    for (const struct request *r = c->first; r; r = r->next)
+        if (r->takes)
+            return true;
+    return false;
 }
 
 static void refuse_busy(struct custodian *c, const struct request *r, const uint8_t *bytes,
@@ -140,7 +190,7 @@ void request_take(struct custodian *c, struct peer *p, struct msg *m)
     *r = head;
     if (r->len)
         memcpy(r->bytes, bytes, r->len);
-    append(c, r);
+    enqueue(c, r);
 }
 
 static struct request *take_first(struct custodian *c)
