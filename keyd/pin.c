@@ -60,7 +60,6 @@ static bool read_second(struct pin *p, struct err *err)
         return true;
     }
     p->state = PIN_OPEN;
-    p->from_before = true;
     return true;
 }
 
@@ -202,7 +201,7 @@ bool pin_offer(struct pin *p, uint32_t least, uint32_t most, struct err *err)
     }
     p->other = pin;
     pin = (struct secret){0};
-    p->turned = p->refused = p->from_before = false;
+    p->turned = p->refused = false;
     p->state = PIN_GIVEN;
     return true;
 }

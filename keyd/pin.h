@@ -47,7 +47,6 @@ struct pin {
     bool turned;            /* on the disk the two could not change places: FILE.new has `now` */
     bool refused;           /* the token refused one of the two */
     bool given;             /* the new one was the operator's */
-    bool from_before;       /* the change was begun by an earlier keyd */
     uint32_t least, most;   /* PIN_ASKED: how long a PIN the token takes */
 };
 

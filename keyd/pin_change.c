@@ -149,11 +149,9 @@ bool pin_change_refused(struct parent *p)
 
 static const char *outcome(const struct pin *pin)
 {
-    bool forwards = pin_is_new(pin);
-
-    if (!pin->from_before && forwards)
+    if (pin->state == PIN_SET)
         return "the token's user PIN is changed; the new one is in";
-    return forwards ? "a change of the token's PIN was cut short, and is finished now: the new one is in"
+    return pin_is_new(pin) ? "a change of the token's PIN was cut short, and is finished now: the new one is in"
                     : "a change of the token's PIN was cut short, and is undone: the old one is in";
 }
 

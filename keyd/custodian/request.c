@@ -6,8 +6,8 @@
  *
  * One request is served after another, in the order in which they came, with one exception: what
  * takes away need not wait behind what makes (a generation takes seconds; a key that was stolen
- * shall stop signing now). But nobody's own order is turned round: it overtakes nothing that takes
- * away, and nothing about the same key. So a connection that sends keys-generate x and keys-destroy
+ * shall stop signing now). But nobody's own order is turned round: it overtakes nothing about the
+ * same key, and among themselves they keep their order. So a connection that sends keys-generate x and keys-destroy
  * x without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled,
  * whether x is called by name or by id. Where that cannot be known (an id that is nobody's yet may
  * be that of a key that is just coming in), nothing about keys is overtaken.
@@ -121,14 +121,28 @@ static void insert(struct custodian *c, struct request *r, struct request *after
     c->waiting++;
 }
 
-static bool may_overtake(const struct request *r, const struct request *earlier)
+/* Whether their order matters: both are about one key, or that cannot be told. */
+static bool related(const struct request *a, const struct request *b)
 {
-    if (earlier->takes)
+    if (!*a->subject || !*b->subject)
         return false;
-    if (!*earlier->subject)
-        return true;
-    return *r->subject != '?' && *earlier->subject != '?' &&
-           strcmp(r->subject, earlier->subject) != 0;
+    return *a->subject == '?' || *b->subject == '?' || strcmp(a->subject, b->subject) == 0;
+}
+
+/* The last request that one that takes away must wait for; NULL: none. Others that take away keep
+ * their place before it, but for those that wait themselves behind what makes their key. */
+static struct request *to_wait_for(struct custodian *c, const struct request *r)
+{
+    struct request *last = NULL;
+    bool passes = false;
+
+    for (struct request *q = c->first; q; q = q->next) {
+        if (related(r, q) || (q->takes && !passes))
+            last = q;
+        else if (!q->takes)
+            passes = true;
+    }
+    return last;
 }
 
 static void enqueue(struct custodian *c, struct request *r)
@@ -137,18 +151,12 @@ static void enqueue(struct custodian *c, struct request *r)
     struct err err;
     const envelope *e = frame_decode(&a, r->bytes, r->len, &err);
     const struct served *s = e ? served_of(e->body_case) : NULL;
-    struct request *after = c->last;
 
     r->takes = s && s->takes;
     if (e)
         subject_of(c, e, r->subject);
     arena_free(&a);
-    if (r->takes) {
-        after = NULL;
-        for (struct request *q = c->first; q; q = q->next)
-            after = may_overtake(r, q) ? after : q;
-    }
-    insert(c, r, after);
+    insert(c, r, r->takes ? to_wait_for(c, r) : c->last);
 }
 
 bool request_takes_waiting(const struct custodian *c)

@@ -21,7 +21,7 @@
 #define LEAST_S      2
 #define MOST_S       15
 #define KEYS_MOST    3         /* of a type, to see how long they take */
-#define QUICK_US     400000    /* such a key may be made beside live signing */
+#define QUICK_US     500000    /* such a key may be made beside live signing */
 #define RUN_LEAST_US 50000u    /* a shorter run says nothing */
 #define RUN_MOST_US  1000000u  /* a longer one says no more */
 #define GRACE_US     5000000ull /* for an answer that is due */
