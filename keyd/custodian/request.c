@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A request comes whole from the control gate, with the role of who asks. Gate and custodian judge
- * it by the same table: two walls. What is served here, whether it changes anything, and whether it
- * takes away stands in `served`.
+ * it by the same table: two walls. What is served here and whether it changes anything stands in
+ * `served`.
  *
  * One request is served after another, in the order in which they came, with one exception: what
- * takes away need not wait behind what makes (a generation takes seconds; a key that was stolen
- * shall stop signing now). But nobody's own order is turned round: it overtakes nothing about the
- * same key, and among themselves they keep their order. So a connection that sends keys-generate x and keys-destroy
- * x without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled,
- * whether x is called by name or by id. Where that cannot be known (an id that is nobody's yet may
- * be that of a key that is just coming in), nothing about keys is overtaken.
+ * takes away (verbs.h) need not wait behind what makes: a generation takes seconds, and a key that
+ * was stolen shall stop signing now. The gate lets it through while something else is being done
+ * here (dispatch.c). But nobody's own order is turned round: it overtakes nothing about the same
+ * key, and among themselves they keep their order. So who sends keys-generate x, keys-destroy x
+ * without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled, whether
+ * x is called by name or by id. Where that cannot be known (an id that is nobody's yet may be that
+ * of a key that is just coming in), nothing about keys is overtaken.
  */
 #include <string.h>
 
@@ -27,25 +28,24 @@
 static const struct served {
     Keyd__V1__Envelope__BodyCase body;
     bool changes;
-    bool takes; /* away: it goes before what makes */
     bool (*serve)(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 } served[] = {
-    {V(TENANTS_ADD), true, false, verb_tenants_add},
-    {V(TENANTS_LIST), false, false, verb_tenants_list},
-    {V(KEYS_GENERATE), true, false, verb_keys_generate},
-    {V(KEYS_IMPORT), true, false, verb_keys_import},
-    {V(IMPORT_KEY), true, false, verb_import_key}, /* the first call makes it */
-    {V(IMPORT_KEY_ROTATE), true, false, verb_import_key_rotate},
-    {V(KEYS_LIST), false, false, verb_keys_list},
-    {V(KEYS_SHOW), false, false, verb_keys_show},
-    {V(KEYS_DISABLE), false, true, verb_keys_disable}, /* never refused: it takes away */
-    {V(KEYS_ENABLE), true, false, verb_keys_enable},
-    {V(KEYS_DESTROY), true, true, verb_keys_destroy},
-    {V(CREATE_CSR), false, false, verb_create_csr},
-    {V(SIGN), false, false, verb_sign},
-    {V(TOKEN_OBJECTS), false, false, verb_token_objects},
-    {V(TOKEN_BENCH), false, false, verb_token_bench},
-    {V(PIN_CHANGE), true, false, verb_pin_change},
+    {V(TENANTS_ADD), true, verb_tenants_add},
+    {V(TENANTS_LIST), false, verb_tenants_list},
+    {V(KEYS_GENERATE), true, verb_keys_generate},
+    {V(KEYS_IMPORT), true, verb_keys_import},
+    {V(IMPORT_KEY), true, verb_import_key}, /* the first call makes it */
+    {V(IMPORT_KEY_ROTATE), true, verb_import_key_rotate},
+    {V(KEYS_LIST), false, verb_keys_list},
+    {V(KEYS_SHOW), false, verb_keys_show},
+    {V(KEYS_DISABLE), false, verb_keys_disable}, /* never refused: it takes away */
+    {V(KEYS_ENABLE), true, verb_keys_enable},
+    {V(KEYS_DESTROY), true, verb_keys_destroy},
+    {V(CREATE_CSR), false, verb_create_csr},
+    {V(SIGN), false, verb_sign},
+    {V(TOKEN_OBJECTS), false, verb_token_objects},
+    {V(TOKEN_BENCH), false, verb_token_bench},
+    {V(PIN_CHANGE), true, verb_pin_change},
 };
 
 static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)
@@ -150,9 +150,8 @@ static void enqueue(struct custodian *c, struct request *r)
     struct arena a = arena_of(ARENA_CAP);
     struct err err;
     const envelope *e = frame_decode(&a, r->bytes, r->len, &err);
-    const struct served *s = e ? served_of(e->body_case) : NULL;
 
-    r->takes = s && s->takes;
+    r->takes = e && verb_takes_away(e->body_case);
     if (e)
         subject_of(c, e, r->subject);
     arena_free(&a);

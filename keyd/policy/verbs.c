@@ -110,6 +110,11 @@ const struct verb *verb_at(size_t i)
     return i < VERBS ? &verbs[i] : NULL;
 }
 
+bool verb_takes_away(Keyd__V1__Envelope__BodyCase body)
+{
+    return body == V(KEYS_DISABLE) || body == V(KEYS_DESTROY);
+}
+
 static bool unknown_verb(struct err *err)
 {
     err_set(err, ERR_UNSUPPORTED, "this is no request that keyd %s knows", KEYD_VERSION);
