@@ -108,7 +108,7 @@ static void what_takes_away_does_not_wait(void **state)
     struct client *a = rig_client(&r), *b = rig_client(&r);
     client_tenant(a, 1, 0, "first");
     first = rig_requested(&r);
-    const envelope kept = *first.e; /* the next request takes its memory */
+    envelope kept = *first.e; /* the next request takes its memory */
     first.e = &kept;
     client_tenant(a, 2, 0, "second");
     ask_to_disable(a, 3, "acme/behind");
