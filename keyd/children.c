@@ -428,8 +428,9 @@ void child_readable(struct parent *p, struct child *c)
 
 /* ---- ending */
 
-/* The custodian ends with 0 and unasked when it wants to be replaced: after an import or a change of
- * the PIN, so that what the token's module left in its memory is gone (design D2). Nothing is wrong then. */
+/* The custodian ends with 0 and unasked when it wants to be replaced: after an import or a change
+ * of the PIN, so that what the token's module left in its memory is gone (design D2). Nothing is
+ * wrong then. */
 static bool is_renewal(const struct parent *p, const struct child *c, int status)
 {
     return c->proc == PROC_CUSTODIAN && c->state == CHILD_READY && !c->draining &&

@@ -117,8 +117,8 @@ bool guard_learn(struct guard *g, const char *path, struct err *err)
     if (!below(g->state_dir, path) || strlen(path) >= sizeof(g->path))
         return err_set(err, ERR_BAD_REQUEST, "%.200s is not below %s: not guarded", path,
                        g->state_dir);
-    /* First the file itself: a copy that is newer than what a power cut leaves would not fit the PIN
-     * file, after a change of the PIN. */
+    /* First the file itself: a copy that is newer than what a power cut leaves would not fit the
+     * PIN file, after a change of the PIN. */
     TRY(sync_file(path, err));
     TRY(read_file(path, bytes, sizeof(bytes), &len, err));
     if (len == 0)

@@ -26,8 +26,8 @@
 #include "keyd/spawn.h"
 #include "proto/base/clock.h"
 
-#define EXIT_USAGE  2
-#define LOCK_WAIT   2000 /* ms that a killed keyd's children have to go */
+#define EXIT_USAGE 2
+#define LOCK_WAIT  2000 /* ms that a killed keyd's children have to go */
 
 static const char usage[] =
     "keyd " KEYD_VERSION ": holds TLS private keys in a PKCS#11 token and signs with them\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pin: the token's user PIN, in its file and in the parent's locked memory, and how it is changed so
- * that no moment loses it. Two files hold PINs while a change is under way:
+ * pin: the token's user PIN, in its file and in the parent's locked memory, and how it is changed
+ * so that no moment loses it. Two files hold PINs while a change is under way:
  *
  *     FILE       the one to try first (pin-source)
  *     FILE.new   the other candidate; there only while it is not certain which one the token has
@@ -28,7 +28,9 @@
 
 #include "proto/base/secret.h"
 
-#define PIN_DIGITS  39 /* of a PIN that keyd makes: 129 bits, and digits are taken by every token */
+#define PIN_DIGITS                                                                                 \
+    39 /* of a PIN that keyd makes: 129 bits, and digits are taken by every token                  \
+        */
 #define PIN_MAX_LEN 255
 
 enum pin_state {
@@ -42,21 +44,21 @@ enum pin_state {
 struct pin {
     char path[512];
     enum pin_state state;
-    struct secret now;      /* what token processes are started with */
-    struct secret other;    /* the other candidate; empty: there is none */
-    bool turned;            /* on the disk the two could not change places: FILE.new has `now` */
-    bool refused;           /* the token refused one of the two */
-    bool given;             /* the new one was the operator's */
-    uint32_t least, most;   /* PIN_ASKED: how long a PIN the token takes */
+    struct secret now;    /* what token processes are started with */
+    struct secret other;  /* the other candidate; empty: there is none */
+    bool turned;          /* on the disk the two could not change places: FILE.new has `now` */
+    bool refused;         /* the token refused one of the two */
+    bool given;           /* the new one was the operator's */
+    uint32_t least, most; /* PIN_ASKED: how long a PIN the token takes */
 };
 
 /* Reads the PIN from the file at path, and the other candidate if a change was cut short
  * (PIN_OPEN). ERR_STORAGE, ERR_DENIED and ERR_BAD_REQUEST name the file. */
 bool pin_read(struct pin *ret, const char *path, struct err *err) MUST_USE;
 
-/* Step 1: takes the PIN from FILE.next if the operator has put one there, else makes one of at least
- * PIN_DIGITS digits, between `least` and `most` characters (most 0: any); FILE.new is durable and
- * p->other has it when this returns. Changes nothing on failure. */
+/* Step 1: takes the PIN from FILE.next if the operator has put one there, else makes one of at
+ * least PIN_DIGITS digits, between `least` and `most` characters (most 0: any); FILE.new is durable
+ * and p->other has it when this returns. Changes nothing on failure. */
 bool pin_offer(struct pin *p, uint32_t least, uint32_t most, struct err *err) MUST_USE;
 
 /* Step 4: the candidates change places, on the disk and in memory. What does not work on the disk

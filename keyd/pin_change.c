@@ -121,7 +121,8 @@ void pin_change_set(struct parent *p, const struct err *why)
 
     if (p->pin.state != PIN_GIVEN)
         msg_fatal(to, "a PIN was set that nobody gave");
-    /* Whatever went wrong, the token may have the new one: the custodian ends, the next finds out. */
+    /* Whatever went wrong, the token may have the new one: the custodian ends, the next finds out.
+     */
     if (why->code == ERR_NONE)
         keep(p);
     chan_put(to, MSG_PIN_KEPT);
@@ -138,8 +139,10 @@ bool pin_change_refused(struct parent *p)
 
     if (p->pin.other.len == 0 || p->pin.refused || p->pin.state == PIN_GIVEN)
         return false;
-    log_line(LOG_LEVEL_WARNING, "the token refused one of the two PINs in %s and %s.new; "
-             "the other one is tried, once", p->pin.path, p->pin.path);
+    log_line(LOG_LEVEL_WARNING,
+             "the token refused one of the two PINs in %s and %s.new; "
+             "the other one is tried, once",
+             p->pin.path, p->pin.path);
     if (!pin_swap(&p->pin, &err))
         log_problem("which PIN was refused cannot be remembered", &err);
     p->pin.refused = true;
@@ -151,8 +154,9 @@ static const char *outcome(const struct pin *pin)
 {
     if (pin->state == PIN_SET)
         return "the token's user PIN is changed; the new one is in";
-    return pin_is_new(pin) ? "a change of the token's PIN was cut short, and is finished now: the new one is in"
-                    : "a change of the token's PIN was cut short, and is undone: the old one is in";
+    return pin_is_new(pin)
+               ? "a change of the token's PIN was cut short, and is finished now: the new one is in"
+               : "a change of the token's PIN was cut short, and is undone: the old one is in";
 }
 
 void pin_change_ready(struct parent *p)
@@ -163,8 +167,10 @@ void pin_change_ready(struct parent *p)
     if (p->pin.state != PIN_OPEN && p->pin.state != PIN_SET)
         return;
     if (p->guard_stale) {
-        log_line(LOG_LEVEL_WARNING, "both PINs are kept, in %s and %s.new, until there is a copy "
-                 "of the token's master-key file", p->pin.path, p->pin.path);
+        log_line(LOG_LEVEL_WARNING,
+                 "both PINs are kept, in %s and %s.new, until there is a copy "
+                 "of the token's master-key file",
+                 p->pin.path, p->pin.path);
         p->pin.state = PIN_SET; /* who starts next uses the one that was taken */
         return;
     }

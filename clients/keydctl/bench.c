@@ -24,10 +24,10 @@ static json_t *generations_json(const struct keyd_bench *b)
     for (size_t i = 0; i < b->generation_count; i++) {
         const struct keyd_bench_generation *g = &b->generations[i];
 
-        json_array_append_new(rows, json_pack("{s:o, s:I, s:I, s:I}", "type", type_string(g->type),
-                                              "keys", (json_int_t)g->keys, "p50_us",
-                                              (json_int_t)g->p50_us, "max_us",
-                                              (json_int_t)g->max_us));
+        json_array_append_new(rows,
+                              json_pack("{s:o, s:I, s:I, s:I}", "type", type_string(g->type),
+                                        "keys", (json_int_t)g->keys, "p50_us",
+                                        (json_int_t)g->p50_us, "max_us", (json_int_t)g->max_us));
     }
     return rows;
 }
@@ -49,11 +49,11 @@ static json_t *rates_json(const struct keyd_bench *b)
         const struct keyd_bench_rate *r = &b->rates[i];
 
         json_array_append_new(
-            rows, json_pack("{s:o, s:o, s:I, s:I, s:f, s:I, s:I}", "type", type_string(r->type),
-                            "scheme", out_string(scheme_name(b, r->scheme)), "code",
-                            (json_int_t)r->scheme, "signers", (json_int_t)r->signers, "per_second",
-                            r->per_second, "p50_us", (json_int_t)r->p50_us, "p99_us",
-                            (json_int_t)r->p99_us));
+            rows,
+            json_pack("{s:o, s:o, s:I, s:I, s:f, s:I, s:I}", "type", type_string(r->type), "scheme",
+                      out_string(scheme_name(b, r->scheme)), "code", (json_int_t)r->scheme,
+                      "signers", (json_int_t)r->signers, "per_second", r->per_second, "p50_us",
+                      (json_int_t)r->p50_us, "p99_us", (json_int_t)r->p99_us));
     }
     return rows;
 }
@@ -65,10 +65,10 @@ static json_t *tried_json(const struct keyd_bench *b)
     for (size_t i = 0; i < b->tried_count; i++) {
         const struct keyd_bench_tried *t = &b->tried[i];
 
-        json_array_append_new(
-            rows, json_pack("{s:o, s:o, s:I, s:b, s:o}", "type", type_string(t->type), "scheme",
-                            out_string(t->name), "code", (json_int_t)t->scheme, "signs",
-                            !t->error[0], "error", out_string(t->error)));
+        json_array_append_new(rows, json_pack("{s:o, s:o, s:I, s:b, s:o}", "type",
+                                              type_string(t->type), "scheme", out_string(t->name),
+                                              "code", (json_int_t)t->scheme, "signs", !t->error[0],
+                                              "error", out_string(t->error)));
     }
     return rows;
 }
@@ -135,8 +135,7 @@ static void show_tried(const json_t *tried)
         if (json_is_true(json_object_get(t, "signs")))
             continue;
         refused++;
-        snprintf(line, sizeof(line), "%s %s: %s",
-                 json_string_value(json_object_get(t, "type")),
+        snprintf(line, sizeof(line), "%s %s: %s", json_string_value(json_object_get(t, "type")),
                  json_string_value(json_object_get(t, "scheme")),
                  json_string_value(json_object_get(t, "error")));
         show_line("refused: ", line);
@@ -185,9 +184,9 @@ static int token_bench(struct ctx *ctx)
 
 static bool show_change(const json_t *value)
 {
-    printf("the token's user PIN is changed; %s ",
-           json_is_true(json_object_get(value, "given")) ? "yours is now in"
-                                                         : "keyd's new one is in");
+    printf("the token's user PIN is changed; %s ", json_is_true(json_object_get(value, "given"))
+                                                       ? "yours is now in"
+                                                       : "keyd's new one is in");
     out_text(stdout, json_string_value(json_object_get(value, "file")));
     return putchar('\n') != EOF;
 }

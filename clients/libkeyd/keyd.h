@@ -386,9 +386,9 @@ struct keyd_bench {
     char *cut_short;         /* why not all was measured; "": it was */
 };
 
-/* Tries what the token can do and how fast it is, in at most about so many seconds (2 to 15; 0: 10):
- * give the client a longer deadline, since a key that is being made is finished. Signing goes on
- * meanwhile; nothing is left in the token. Freed with keyd_token_bench_free. */
+/* Tries what the token can do and how fast it is, in at most about so many seconds (2 to 15; 0:
+ * 10): give the client a longer deadline, since a key that is being made is finished. Signing goes
+ * on meanwhile; nothing is left in the token. Freed with keyd_token_bench_free. */
 int keyd_token_bench(struct keyd_client *client, unsigned seconds, struct keyd_bench **ret,
                      struct keyd_error *error);
 
@@ -400,9 +400,9 @@ struct keyd_pin_change {
     int given;  /* not 0: it was the operator's, from the file of that name with ".next" behind */
 };
 
-/* Gives the token a new user PIN. It is never on the wire: keyd makes one, or takes the one that the
- * operator has put beside its PIN file. When the call has returned KEYD_OK, token and file have it;
- * signing was not disturbed. Cut short anywhere, keyd finds out at its next start which PIN the
+/* Gives the token a new user PIN. It is never on the wire: keyd makes one, or takes the one that
+ * the operator has put beside its PIN file. When the call has returned KEYD_OK, token and file have
+ * it; signing was not disturbed. Cut short anywhere, keyd finds out at its next start which PIN the
  * token has: ask again. Fails with KEYD_UNSUPPORTED where the PIN lies in no file that keyd can
  * replace, KEYD_BUSY when the last change was a moment ago. Freed with keyd_pin_change_free. */
 int keyd_pin_change(struct keyd_client *client, struct keyd_pin_change **ret,

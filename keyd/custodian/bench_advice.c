@@ -38,6 +38,6 @@ void bench_advice(const char *type, const struct bench_point *points, size_t cou
     else if (best == last)
         snprintf(buf, size, "%s: %u signers pay%s; %s", type, best->signers, times, more);
     else
-        snprintf(buf, size, "%s: %u signer%s%s; all %u together make no more", type,
-                 best->signers, best->signers == 1 ? " is enough" : "s pay", times, last->signers);
+        snprintf(buf, size, "%s: %u signer%s%s; all %u together make no more", type, best->signers,
+                 best->signers == 1 ? " is enough" : "s pay", times, last->signers);
 }

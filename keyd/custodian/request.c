@@ -9,9 +9,9 @@
  * was stolen shall stop signing now. The gate lets it through while something else is being done
  * here (dispatch.c). But nobody's own order is turned round: it overtakes nothing about the same
  * key, and among themselves they keep their order. So who sends keys-generate x, keys-destroy x
- * without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled, whether
- * x is called by name or by id. Where that cannot be known (an id that is nobody's yet may be that
- * of a key that is just coming in), nothing about keys is overtaken.
+ * without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled,
+ * whether x is called by name or by id. Where that cannot be known (an id that is nobody's yet may
+ * be that of a key that is just coming in), nothing about keys is overtaken.
  */
 #include <string.h>
 

@@ -20,10 +20,10 @@
 #define DEFAULT_S    10
 #define LEAST_S      2
 #define MOST_S       15
-#define KEYS_MOST    3         /* of a type, to see how long they take */
-#define QUICK_US     500000    /* such a key may be made beside live signing */
-#define RUN_LEAST_US 50000u    /* a shorter run says nothing */
-#define RUN_MOST_US  1000000u  /* a longer one says no more */
+#define KEYS_MOST    3          /* of a type, to see how long they take */
+#define QUICK_US     500000     /* such a key may be made beside live signing */
+#define RUN_LEAST_US 50000u     /* a shorter run says nothing */
+#define RUN_MOST_US  1000000u   /* a longer one says no more */
 #define GRACE_US     5000000ull /* for an answer that is due */
 #define PUMP_US      20000
 #define COUNTS_MAX   16
@@ -269,7 +269,9 @@ static uint32_t run_us(const struct bench *b)
     uint64_t now = clock_us(), left = b->until > now ? b->until - now : 0;
     uint64_t share = left / (b->runs_left ? b->runs_left : 1);
 
-    return share < RUN_LEAST_US ? RUN_LEAST_US : share > RUN_MOST_US ? RUN_MOST_US : (uint32_t)share;
+    return share < RUN_LEAST_US  ? RUN_LEAST_US
+           : share > RUN_MOST_US ? RUN_MOST_US
+                                 : (uint32_t)share;
 }
 
 static bool sign_here(struct custodian *c, struct bench *b, enum key_type type, token_handle key,

@@ -15,7 +15,7 @@
 #define RETRY_MAX_MS 10000u
 #define LAST_READS   16
 #define STRIKES_MAX  2
-#define URGENT_MAX   32 /* at the custodian, which takes 256 */
+#define URGENT_MAX   32             /* at the custodian, which takes 256 */
 #ifndef CUSTODIAN_TIMEOUT_MS        /* (a test has less) */
 #define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
 #endif
@@ -97,8 +97,8 @@ bool dispatch_admit(const struct gate *g, const struct call *call, struct err *e
  * (custodian/request.c). Only not before what its own connection has asked for earlier. */
 void dispatch_enqueue(struct gate *g, struct call *call)
 {
-    call->urgent = verb_takes_away(call->request->body_case) &&
-                   !queue_has_of(call->principal, call->conn);
+    call->urgent =
+        verb_takes_away(call->request->body_case) && !queue_has_of(call->principal, call->conn);
     queue_push(&g->queue, call);
 }
 

@@ -14,9 +14,9 @@ struct token;
 
 struct token_info { /* C_GetTokenInfo and C_GetInfo, blanks trimmed */
     char label[33], manufacturer[33], model[17], serial[17];
-    char module[256];      /* path and version of the module */
-    uint32_t flags;        /* CKF_* of CK_TOKEN_INFO */
-    uint64_t max_sessions; /* 0: unlimited or unknown */
+    char module[256];          /* path and version of the module */
+    uint32_t flags;            /* CKF_* of CK_TOKEN_INFO */
+    uint64_t max_sessions;     /* 0: unlimited or unknown */
     uint32_t pin_min, pin_max; /* how long a PIN may be; pin_max 0: unknown */
 };
 

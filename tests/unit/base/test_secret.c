@@ -122,8 +122,8 @@ static void equal_ones_are_equal(void **state)
         const char *a, *b;
         bool equal;
     } rows[] = {
-        {"", "", true},     {"1234", "1234", true}, {"1234", "1235", false}, {"0234", "1234", false},
-        {"123", "1234", false}, {"", "1", false},
+        {"", "", true},          {"1234", "1234", true}, {"1234", "1235", false},
+        {"0234", "1234", false}, {"123", "1234", false}, {"", "1", false},
     };
 
     (void)state;

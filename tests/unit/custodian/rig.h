@@ -46,10 +46,10 @@ struct rig {
     struct err failed;  /* what MSG_FAILED said */
     char guard[700];
     /* What the parent does about pin-change: */
-    struct err no_pin;       /* with a code: it says this instead of giving one */
-    const char *new_pin;     /* gives this one */
-    uint32_t least, most;    /* what was asked for */
-    unsigned pins_set;       /* MSG_PIN_SET so far, the last one with: */
+    struct err no_pin;    /* with a code: it says this instead of giving one */
+    const char *new_pin;  /* gives this one */
+    uint32_t least, most; /* what was asked for */
+    unsigned pins_set;    /* MSG_PIN_SET so far, the last one with: */
     struct err pin_set;
     unsigned overdue; /* MSG_OVERDUE so far, the last about: */
     enum proc overdue_proc;

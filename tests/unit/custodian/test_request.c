@@ -127,8 +127,8 @@ static void many_at_once(void **state)
 
 static char old_id[KEY_ID_HEX_LEN + 1];
 
-/* One request of a row: G, D, E, O, S, L: generate, disable, enable, destroy, show, tenants-list; and
- * its key, "+": by the id of acme/old, "-": an id that nobody has. */
+/* One request of a row: G, D, E, O, S, L: generate, disable, enable, destroy, show, tenants-list;
+ * and its key, "+": by the id of acme/old, "-": an id that nobody has. */
 static void put_request(uint64_t call, char verb, const char *key)
 {
     Keyd__V1__KeysGenerate generate = KEYD__V1__KEYS_GENERATE__INIT;
@@ -227,8 +227,9 @@ static void what_takes_away_goes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(the_second_wall), RIG_TEST(what_it_does_not_serve), RIG_TEST(too_late),
-        RIG_TEST(another_gate),    RIG_TEST(many_at_once), RIG_TEST(what_takes_away_goes_first),
+        RIG_TEST(the_second_wall), RIG_TEST(what_it_does_not_serve),
+        RIG_TEST(too_late),        RIG_TEST(another_gate),
+        RIG_TEST(many_at_once),    RIG_TEST(what_takes_away_goes_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,11 +280,10 @@ static void test_lies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_one_key), cmocka_unit_test(test_csr),
-        cmocka_unit_test(test_objects), cmocka_unit_test(test_bench),
-        cmocka_unit_test(test_pin_change),
-        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_tenants),    cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_one_key),    cmocka_unit_test(test_csr),
+        cmocka_unit_test(test_objects),    cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_pin_change), cmocka_unit_test(test_status),
         cmocka_unit_test(test_lies),
     };
 
