@@ -28,9 +28,8 @@
 
 #include "proto/base/secret.h"
 
-#define PIN_DIGITS                                                                                 \
-    39 /* of a PIN that keyd makes: 129 bits, and digits are taken by every token                  \
-        */
+/* A PIN that keyd makes: 129 bits, in digits, which every token takes. */
+#define PIN_DIGITS  39
 #define PIN_MAX_LEN 255
 
 enum pin_state {

@@ -28,7 +28,7 @@
 #define PUMP_US      20000
 #define COUNTS_MAX   16
 #define TYPES        (KEY_TYPE_COUNT - 1)
-#define TRIED_MAX    (TYPES * SCHEME_COUNT)
+#define TRIED_MAX    (TYPES * (SCHEME_COUNT + 1))
 
 /* What people ask for first is measured first. */
 static const enum key_type order[TYPES] = {KEY_TYPE_EC_P256, KEY_TYPE_RSA_2048, KEY_TYPE_EC_P384,
@@ -157,46 +157,51 @@ static bool make_one(struct custodian *c, enum key_type type, token_handle *ret,
     return false;
 }
 
-static Keyd__V1__BenchGeneration *add_generation(struct bench *b, enum key_type type)
+static bool add_generation(struct bench *b, enum key_type type, const uint32_t *us, size_t n,
+                           struct err *err)
 {
     Keyd__V1__TokenBenchReply *r = b->reply;
-    struct err ignored;
-    Keyd__V1__BenchGeneration *g = ask_alloc(b->ask, sizeof(*g), &ignored);
+    Keyd__V1__BenchGeneration *g = ask_alloc(b->ask, sizeof(*g), err);
 
-    if (!g)
-        return NULL;
+    TRY(g);
     keyd__v1__bench_generation__init(g);
     g->type = (Keyd__V1__KeyType)type;
+    g->keys = (uint32_t)n;
+    g->p50_us = us[(n - 1) / 2];
+    g->max_us = us[n - 1];
     r->generations[r->n_generations++] = g;
-    return g;
+    return true;
+}
+
+static void sort_in(uint32_t *us, size_t i)
+{
+    for (; i > 0 && us[i] < us[i - 1]; i--) {
+        uint32_t swap = us[i];
+
+        us[i] = us[i - 1];
+        us[i - 1] = swap;
+    }
 }
 
 /* Makes some, keeps the last one; *ret_best_us: how long the quickest took. */
 static bool measure_making(struct custodian *c, struct bench *b, enum key_type type,
                            token_handle *ret, uint32_t *ret_best_us, struct err *err)
 {
-    uint32_t us[KEYS_MOST] = {0};
+    uint32_t us[KEYS_MOST];
     size_t n = 0;
-    Keyd__V1__BenchGeneration *g = add_generation(b, type);
 
-    TRY(g || err_set(err, ERR_TOO_LARGE, "no room for the answer"));
     while (n < KEYS_MOST && (n == 0 || (us[n - 1] < 2 * QUICK_US && may_go_on(c, b)))) {
         if (n > 0)
             destroy(c, *ret);
         TRY(make_one(c, type, ret, &us[n], err));
-        for (size_t i = n++; i > 0 && us[i] < us[i - 1]; i--) {
-            uint32_t swap = us[i];
-
-            us[i] = us[i - 1];
-            us[i - 1] = swap;
-        }
+        sort_in(us, n++);
         peers_pump(c, 0);
     }
-    g->keys = (uint32_t)n;
-    g->p50_us = us[(n - 1) / 2];
-    g->max_us = us[n - 1];
     *ret_best_us = us[0];
-    return true;
+    if (add_generation(b, type, us, n, err))
+        return true;
+    destroy(c, *ret);
+    return false;
 }
 
 /* ---- what it signs */
@@ -350,24 +355,38 @@ static void sign_there(struct custodian *c, struct bench *b, enum key_type type)
 
 /* ---- one type */
 
-static bool measure_type(struct custodian *c, struct bench *b, enum key_type type, struct err *err)
+static bool sign_where_it_fits(struct custodian *c, struct bench *b, enum key_type type,
+                               token_handle *key, uint32_t best_us, struct err *err)
 {
-    token_handle key = 0;
-    uint32_t best_us = 0;
-
-    TRY(measure_making(c, b, type, &key, &best_us, err));
-    bool ok = try_schemes(c, b, type, key, err);
-    if (ok && b->signer_count > 0 && best_us <= QUICK_US) {
-        destroy(c, key);
+    if (b->signer_count > 0 && best_us <= QUICK_US) {
+        destroy(c, *key);
+        *key = 0;
         sign_there(c, b, type);
         return true;
     }
     if (b->signer_count > 0) /* one run instead of many */
         b->runs_left -= b->count_count - 1;
-    ok = ok && sign_here(c, b, type, key, err);
-    if (!token_lost(c->token))
+    return sign_here(c, b, type, *key, err);
+}
+
+/* What the token fails at is told, and the next type is tried; unless the token is gone. */
+static bool measure_type(struct custodian *c, struct bench *b, enum key_type type, struct err *err)
+{
+    token_handle key = 0;
+    uint32_t best_us = 0;
+    struct err why = {.code = ERR_NONE};
+
+    bool made = measure_making(c, b, type, &key, &best_us, &why);
+    bool ok = made && try_schemes(c, b, type, key, &why) &&
+              sign_where_it_fits(c, b, type, &key, best_us, &why);
+    if (made && key && !token_lost(c->token))
         destroy(c, key);
-    return ok;
+    if (ok)
+        return true;
+    if (!token_lost(c->token))
+        return add_tried(b, type, token_test_scheme(type), why.text, err);
+    *err = why;
+    return false;
 }
 
 /* ---- the whole */
