@@ -373,6 +373,10 @@ static void on_answer(struct end *e, struct msg *m)
     const uint8_t *packed = msg_get_bytes(m, &len);
     msg_end(m, &e->chan);
     assert_true(len <= FRAME_CAP_CONTROL);
+    if (rig.aside && call == rig.aside) {
+        rig.aside_answers++;
+        return;
+    }
     arena_reset(&rig.arena);
     rig.answer = frame_decode(&rig.arena, packed, len, &err);
     must(rig.answer && !err.code, &err);

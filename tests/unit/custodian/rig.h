@@ -57,6 +57,8 @@ struct rig {
     struct arena arena;     /* of the last answer */
     const envelope *answer; /* NULL: none came */
     uint64_t next_call;
+    uint64_t aside; /* the answer to this call is only counted */
+    unsigned aside_answers;
     bool hears;     /* rig_hear: answers to calls that rig_ask did not make */
     size_t heard;   /* so many came */
     char order[64]; /* the last digit of each, "!" behind a refusal */
