@@ -30,6 +30,24 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
     return true;
 }
 
+/* In the gate's words. */
+static bool is_enabled(const struct table_key *key, struct err *err)
+{
+    switch (key->state) {
+    case KEY_ENABLED:
+        return true;
+    case KEY_DISABLED:
+        err_set(err, ERR_CONFLICT, "the key is disabled");
+        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
+    case KEY_DESTROYED:
+        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
+    case KEY_MISSING:
+        break;
+    }
+    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+}
+
 /* The entry of a key that may sign requests for this role. */
 static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum role role,
                         struct table_key **ret, struct err *err)
@@ -48,10 +66,7 @@ static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum 
                 purposes_text(key->purposes, names, sizeof(names)));
         return err_hint(err, "purposes are fixed when a key is made: make one with csr");
     }
-    if (key->state != KEY_ENABLED) {
-        err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
-        return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
-    }
+    TRY(is_enabled(key, err));
     *ret = key;
     return true;
 }
