@@ -40,7 +40,8 @@ static const struct setting {
      "(a gate: up to 100 ms)."},
     {"token", "uri", TEXT, AT(token_uri), 0, 0, NULL, false, "",
      "The token, as a pkcs11: URI (RFC 7512) with module-path and pin-source.\n"
-     "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there."},
+     "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there.\n"
+     "For keydctl pin-change the PIN's file lies in a folder that keyd may write to."},
     {"token", "signer-timeout-ms", NUMBER, AT(signer_timeout_ms), 50, 60000, NULL, true, "1000",
      "A signer that works longer than this on one signature is killed and replaced."},
     {"sockets", "run-dir", PATH, AT(run_dir), 0, 0, NULL, false, "",

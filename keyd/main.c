@@ -26,9 +26,8 @@
 #include "keyd/spawn.h"
 #include "proto/base/clock.h"
 
-#define EXIT_USAGE  2
-#define LOCK_WAIT   2000 /* ms that a killed keyd's children have to go */
-#define PIN_MAX_LEN 255
+#define EXIT_USAGE 2
+#define LOCK_WAIT  2000 /* ms that a killed keyd's children have to go */
 
 static const char usage[] =
     "keyd " KEYD_VERSION ": holds TLS private keys in a PKCS#11 token and signs with them\n"
@@ -134,23 +133,33 @@ static bool lock_state(const struct config *c, int *ret_fd, struct err *err)
 
 static bool read_pin(struct parent *p, struct err *err)
 {
+    char path[sizeof(p->pin.path)];
+
     TRY(custodian_uri_check(p->config.token_uri, err));
-    TRY(custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), err));
-    if (!secret_read_file(&p->pin, p->pin_source, PIN_MAX_LEN, err)) {
-        err_prefix(err, "the token's PIN");
-        if (access(p->pin_source, F_OK) != 0)
-            err_hint(err, "make a token first: keyd --init-token --config %.100s", p->config_path);
-        return false;
-    }
-    if (p->pin.len == 0)
-        return err_set(err, ERR_BAD_REQUEST, "the token's PIN: %s is empty", p->pin_source);
-    return true;
+    TRY(custodian_pin_source(p->config.token_uri, path, sizeof(path), err));
+    if (pin_read(&p->pin, path, err))
+        return true;
+    err_prefix(err, "the token's PIN");
+    if (access(path, F_OK) != 0)
+        err_hint(err, "make a token first: keyd --init-token --config %.100s", p->config_path);
+    return false;
 }
 
-static bool confine(const struct config *c, struct err *err)
+/* The folder of the PIN file, which pin-change replaces; it may lie outside the state directory. */
+static const char *pin_folder(const struct parent *p, char buf[sizeof(p->pin.path)])
 {
+    snprintf(buf, sizeof(p->pin.path), "%s", p->pin.path);
+    *strrchr(buf, '/') = 0;
+    return *buf ? buf : "/dev/null"; /* not all that there is */
+}
+
+static bool confine(const struct parent *p, struct err *err)
+{
+    const struct config *c = &p->config;
+    char folder[sizeof(p->pin.path)];
     const char *const read_exec[] = {"/", NULL};
-    const char *const write[] = {c->state_dir, c->run_dir, "/dev/null", NULL};
+    const char *const write[] = {c->state_dir, c->run_dir, pin_folder(p, folder), "/dev/null",
+                                 NULL};
     const struct sandbox_files files = {.read_exec = read_exec, .write = write};
     bool confined;
 
@@ -173,7 +182,7 @@ static bool prepare(struct parent *p, struct err *err)
     TRY(drop_to(&p->config, uid, gid, err));
     TRY(read_pin(p, err));
     TRY(guard_open(&p->guard, p->config.state_dir, err));
-    return confine(&p->config, err);
+    return confine(p, err);
 }
 
 /* ---- serving */
@@ -321,12 +330,12 @@ static int foreground(struct parent *p)
     children_init(p);
     serve(p, signals);
     sockets_remove(&p->config);
-    secret_free(&p->pin);
+    pin_free(&p->pin);
     if (!p->failed)
         return EXIT_SUCCESS;
     if (p->first_error.code == ERR_DENIED)
         err_hint(&p->first_error, "the PIN came from %s; it was tried once and is not tried again",
-                 p->pin_source);
+                 p->pin.path);
     return fail(&p->first_error);
 }
 
@@ -361,10 +370,11 @@ static int init_token(struct parent *p)
 
 static int check_config(struct parent *p)
 {
+    char path[sizeof(p->pin.path)];
     struct err err;
 
     if (!custodian_uri_check(p->config.token_uri, &err) ||
-        !custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), &err))
+        !custodian_pin_source(p->config.token_uri, path, sizeof(path), &err))
         return fail(&err);
     printf("%s is in order: state in %s, sockets in %s, %u signers\n", p->config_path,
            p->config.state_dir, p->config.run_dir, p->config.signers);

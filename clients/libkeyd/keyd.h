@@ -410,6 +410,69 @@ int keyd_token_sweep(struct keyd_client *client, const struct keyd_fragment *swe
 /* Frees a list of fragments. */
 void keyd_fragments_free(struct keyd_fragment *fragments, size_t count);
 
+/* How long keys of a type take to make. */
+struct keyd_bench_generation {
+    int type;      /* enum keyd_key_type */
+    uint32_t keys; /* so many were made */
+    uint32_t p50_us, max_us;
+};
+
+/* Signatures by so many signers at once; 0: by the custodian, one process, because making such keys
+ * takes too long beside live signing. Percentiles are good to 6 %. */
+struct keyd_bench_rate {
+    int type;        /* enum keyd_key_type */
+    uint32_t scheme; /* IANA TLS SignatureScheme */
+    uint32_t signers;
+    double per_second;
+    uint32_t p50_us, p99_us;
+};
+
+/* What became of one signature by each scheme. */
+struct keyd_bench_tried {
+    int type;        /* enum keyd_key_type */
+    uint32_t scheme; /* IANA TLS SignatureScheme */
+    char *name;      /* "rsa_pss_rsae_sha256" */
+    char *error;     /* what the token said; "": it signs */
+};
+
+struct keyd_bench {
+    struct keyd_bench_generation *generations;
+    size_t generation_count;
+    struct keyd_bench_rate *rates; /* by type, then by signers */
+    size_t rate_count;
+    struct keyd_bench_tried *tried;
+    size_t tried_count;
+    char **advice; /* sentences for people */
+    size_t advice_count;
+    uint32_t signers, cores; /* that took part; that keyd may use */
+    char *cut_short;         /* why not all was measured; "": it was */
+};
+
+/* Tries what the token can do and how fast it is, in at most about so many seconds (2 to 15; 0:
+ * 10): give the client a longer deadline, since a key that is being made is finished. Signing goes
+ * on meanwhile; nothing is left in the token. Freed with keyd_token_bench_free. */
+int keyd_token_bench(struct keyd_client *client, unsigned seconds, struct keyd_bench **ret,
+                     struct keyd_error *error);
+
+/* Frees it. NULL is fine. */
+void keyd_token_bench_free(struct keyd_bench *bench);
+
+struct keyd_pin_change {
+    char *file; /* where keyd has the PIN, on its machine */
+    int given;  /* not 0: it was the operator's, from the file of that name with ".next" behind */
+};
+
+/* Gives the token a new user PIN. It is never on the wire: keyd makes one, or takes the one that
+ * the operator has put beside its PIN file. When the call has returned KEYD_OK, token and file have
+ * it; signing was not disturbed. Cut short anywhere, keyd finds out at its next start which PIN the
+ * token has: ask again. Fails with KEYD_UNSUPPORTED where the PIN lies in no file that keyd can
+ * replace, KEYD_BUSY when the last change was a moment ago. Freed with keyd_pin_change_free. */
+int keyd_pin_change(struct keyd_client *client, struct keyd_pin_change **ret,
+                    struct keyd_error *error);
+
+/* Frees it. NULL is fine. */
+void keyd_pin_change_free(struct keyd_pin_change *change);
+
 /* How keyd is doing. Freed with keyd_status_free. */
 int keyd_status(struct keyd_client *client, struct keyd_status **ret, struct keyd_error *error);
 

@@ -9,6 +9,7 @@
 #include "keyd/policy/verbs.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
+#include "keyd/process/tally.h"
 #include "keyd/registry/registry.h"
 #include "keyd/token/keys.h"
 #include "keyd/token/probe.h"
@@ -34,6 +35,8 @@ struct peer {
     bool told, left;  /* control gate: MSG_LEAVE was sent, MSG_LEFT came */
 };
 
+#define SUBJECT_MAX (2 * NAME_MAX_LEN + 2) /* "tenant/name" */
+
 /* A request that waits for its turn. */
 struct request {
     struct request *next;
@@ -42,8 +45,18 @@ struct request {
     uint32_t uid;        /* and his user id, for the log */
     uint64_t until;      /* clock_us: nobody waits for the answer after that */
     uint32_t generation; /* of the gate that handed it over */
+    bool takes;          /* away: it goes before what makes */
+    char subject[SUBJECT_MAX];
     size_t len;
     uint8_t bytes[]; /* the packed Envelope */
+};
+
+/* What the parent says while the PIN is changed (verb_pin.c). */
+struct pin_talk {
+    bool came, kept; /* MSG_PIN, MSG_PIN_KEPT */
+    struct err why;
+    int old_fd, new_fd; /* pipes */
+    bool given;
 };
 
 struct custodian {
@@ -72,6 +85,8 @@ struct custodian {
     uint8_t import_id[KEY_ID_LEN]; /* the import key that was proven last... */
     token_handle import_handle;    /* ...and its handle; 0: none */
     uint64_t tidy_at; /* clock_us: when to look for import keys that may go; 0: no need */
+    struct pin_talk pin;
+    struct bench *bench; /* of the token-bench that is going on (verb_bench.c) */
     char notes[NOTES_MAX][NOTE_SIZE];
     size_t note_count;
 };
@@ -139,8 +154,19 @@ void request_take(struct custodian *c, struct peer *p, struct msg *m);
 /* Serves the first of the queue, if there is one, and answers it. */
 void request_serve(struct custodian *c);
 
+/* Whether something waits that takes away: a verb that may be cut short gives way. */
+bool request_takes_waiting(const struct custodian *c);
+
 /* Forgets what a gate asked for that is gone. */
 void request_forget(struct custodian *c, uint32_t generation);
+
+/* ---- subject.c */
+
+/* "tenant/name" of the key that a request is about: "" for a request about none, "?" for one that
+ * cannot be told (nobody has that id). */
+void subject_of(const struct custodian *c, const envelope *e, char ret[SUBJECT_MAX]);
+
+/* ---- request.c again */
 
 /* A request while it is served. */
 struct ask {
@@ -255,6 +281,34 @@ void import_tidy(struct custodian *c);
 
 /* verb */
 bool verb_keys_import(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* ---- verb_bench.c, bench_advice.c */
+
+/* verb */
+bool verb_token_bench(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* Takes a signer's MSG_BENCHED; one that came too late is dropped. */
+void bench_answered(struct custodian *c, struct peer *p, struct msg *m);
+
+struct bench_point {
+    uint32_t signers;
+    double per_second;
+};
+
+/* A sentence: how many signers pay for keys of that type. `points`: at least one, from one signer
+ * upwards; `cores`: that keyd may use. */
+void bench_advice(const char *type, const struct bench_point *points, size_t count, uint32_t cores,
+                  char *buf, size_t size);
+
+/* ---- verb_pin.c */
+
+/* verb */
+bool verb_pin_change(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* Takes MSG_PIN, MSG_PIN_KEPT. */
+void pin_take(struct custodian *c, struct msg *m);
+/* See pin_take. */
+void pin_kept(struct custodian *c, struct msg *m);
 
 /* ---- stats.c */
 

@@ -35,6 +35,8 @@ static const struct verb verbs[] = {
     {V(TOKEN_OBJECTS),     "token-objects",     OPER,      SCOPE_NODE,       NO,       CUST},
     {V(KEYS_ADOPT),        "keys-adopt",        OPER,      SCOPE_NODE,       NO,       CUST},
     {V(TOKEN_SWEEP),       "token-sweep",       OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(TOKEN_BENCH),       "token-bench",       OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(PIN_CHANGE),        "pin-change",        OPER,      SCOPE_NODE,       NO,       CUST},
     {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
 };
 /* clang-format on */
@@ -108,6 +110,11 @@ const struct verb *verb_of(Keyd__V1__Envelope__BodyCase body)
 const struct verb *verb_at(size_t i)
 {
     return i < VERBS ? &verbs[i] : NULL;
+}
+
+bool verb_takes_away(Keyd__V1__Envelope__BodyCase body)
+{
+    return body == V(KEYS_DISABLE) || body == V(KEYS_DESTROY);
 }
 
 static bool unknown_verb(struct err *err)

@@ -67,6 +67,9 @@ const struct verb *verb_of(Keyd__V1__Envelope__BodyCase body);
 /* The i-th row, for i from 0; NULL past the end. */
 const struct verb *verb_at(size_t i);
 
+/* Whether the request takes a right or a key away: it goes before those that make (design D11). */
+bool verb_takes_away(Keyd__V1__Envelope__BodyCase body);
+
 /* Whether this role may call the verb. ERR_UNSUPPORTED for NULL, ERR_DENIED says which role would
  * be needed. */
 bool verb_allowed(const struct verb *verb, enum role role, struct err *err) MUST_USE;

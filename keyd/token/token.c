@@ -109,6 +109,10 @@ static void fill_info(struct token_info *info, const struct search *s, const cha
     info->flags = (uint32_t)from->flags;
     bool known = from->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION;
     info->max_sessions = known ? from->ulMaxSessionCount : 0;
+    known = from->ulMaxPinLen != CK_UNAVAILABLE_INFORMATION && from->ulMaxPinLen <= UINT32_MAX &&
+            from->ulMinPinLen <= from->ulMaxPinLen;
+    info->pin_min = known ? (uint32_t)from->ulMinPinLen : 0;
+    info->pin_max = known ? (uint32_t)from->ulMaxPinLen : 0;
 }
 
 bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,

@@ -14,6 +14,7 @@
 
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
+#include "keyd/process/tally.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -252,6 +253,56 @@ static void on_table(struct msg *m)
     chan_end(&rig.parent);
 }
 
+static int piped(const char *text)
+{
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    return ends[0];
+}
+
+static void on_pin_ask(void)
+{
+    char path[300], old[64] = "";
+
+    chan_put(&rig.parent, MSG_PIN);
+    put_err(&rig.parent, &rig.no_pin);
+    if (rig.no_pin.code) {
+        chan_end(&rig.parent);
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/user.pin", rig.state);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(old, sizeof(old), f));
+    fclose(f);
+    old[strcspn(old, "\n")] = 0;
+    int fds[2] = {piped(old), piped(rig.new_pin)};
+    assert_true(chan_end_fds(&rig.parent, fds, 2));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void on_pin_set(void)
+{
+    char path[300];
+
+    rig.pins_set++;
+    if (rig.pin_set.code == ERR_NONE) {
+        snprintf(path, sizeof(path), "%s/user.pin", rig.state);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        assert_true(fprintf(f, "%s\n", rig.new_pin) > 0);
+        assert_int_equal(fclose(f), 0);
+    }
+    chan_put(&rig.parent, MSG_PIN_KEPT);
+    put_err(&rig.parent, &rig.pin_set);
+    put_u8(&rig.parent, 1);
+    chan_end(&rig.parent);
+}
+
 static void on_parent_msg(struct msg *m)
 {
     switch (m->type) {
@@ -272,6 +323,15 @@ static void on_parent_msg(struct msg *m)
         rig.overdue_proc = (enum proc)rd_u8(&m->body);
         rig.overdue_index = rd_u32(&m->body);
         rig.overdue_generation = rd_u32(&m->body);
+        break;
+    case MSG_PIN_ASK:
+        rig.least = rd_u32(&m->body);
+        rig.most = rd_u32(&m->body);
+        on_pin_ask();
+        break;
+    case MSG_PIN_SET:
+        msg_get_err(m, &rig.pin_set);
+        on_pin_set();
         break;
     case MSG_STATS:
         rig.stats_len = rd_left(&m->body);
@@ -309,14 +369,58 @@ static void on_answer(struct end *e, struct msg *m)
     struct err err = {.code = ERR_NONE};
     size_t len;
 
-    assert_int_equal(rd_u64(&m->body), rig.next_call);
+    uint64_t call = rd_u64(&m->body);
     const uint8_t *packed = msg_get_bytes(m, &len);
     msg_end(m, &e->chan);
     assert_true(len <= FRAME_CAP_CONTROL);
+    if (rig.aside && call == rig.aside) {
+        rig.aside_answers++;
+        return;
+    }
     arena_reset(&rig.arena);
     rig.answer = frame_decode(&rig.arena, packed, len, &err);
     must(rig.answer && !err.code, &err);
+    if (rig.hears) {
+        bool refused = rig.answer->body_case == KEYD__V1__ENVELOPE__BODY_ERROR;
+        size_t len_now = strlen(rig.order);
+
+        snprintf(rig.order + len_now, sizeof(rig.order) - len_now, "%d%s", (int)(call % 10),
+                 refused ? "!" : "");
+        rig.heard++;
+        return;
+    }
+    assert_int_equal(call, rig.next_call);
     assert_int_equal(rig.answer->id, rig.next_call + 1000);
+}
+
+void rig_benched(struct end *e, uint32_t run, uint32_t ms, uint32_t per_second)
+{
+    static const struct err none = {.code = ERR_NONE};
+    struct histogram took = {0};
+
+    for (uint32_t i = 0; i < per_second * ms / 1000; i++)
+        histogram_add(&took, 50);
+    chan_put(&e->chan, MSG_BENCHED);
+    put_u32(&e->chan, run);
+    put_err(&e->chan, &none);
+    put_u64(&e->chan, 100);
+    put_u64(&e->chan, ms * 1000ull);
+    tally_put_took(&e->chan, &took);
+    chan_end(&e->chan);
+}
+
+static void on_bench(struct end *e, struct msg *m)
+{
+    uint32_t run = rd_u32(&m->body);
+
+    e->bench_type = rd_u8(&m->body);
+    uint32_t ms = rd_u32(&m->body);
+    msg_end(m, &e->chan);
+    e->benches++;
+    if (e->on_bench)
+        e->on_bench(e, ms);
+    if (e->chan.fd >= 0)
+        rig_benched(e, run, ms, 1000);
 }
 
 static void read_end(struct end *e)
@@ -328,6 +432,8 @@ static void read_end(struct end *e)
     while (chan_next(&e->chan, &m)) {
         if (m.type == MSG_KEY) {
             on_key(e, &m);
+        } else if (m.type == MSG_BENCH) {
+            on_bench(e, &m);
         } else if (m.type == MSG_LEAVE) {
             msg_end(&m, &e->chan);
             e->leave = true;
@@ -439,6 +545,18 @@ void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadli
     put_bytes(c, packed, len);
     chan_end(c);
     flush(c);
+}
+
+void rig_hear(size_t n)
+{
+    uint64_t until = clock_us() + WAIT_MS * 1000;
+
+    rig.hears = true;
+    rig.heard = 0;
+    rig.order[0] = 0;
+    while (rig.heard < n && !rig.over && clock_us() < until)
+        pump_once(clock_wait_ms(until));
+    rig.hears = false;
 }
 
 const envelope *rig_answer(void)

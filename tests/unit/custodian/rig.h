@@ -29,6 +29,9 @@ struct end {
     uint64_t told_at;   /* clock_us of the last one */
     bool leave;         /* MSG_LEAVE came, and is not answered yet */
     struct table table; /* what it was told */
+    unsigned benches;   /* MSG_BENCH so far, the last one with this type: */
+    uint8_t bench_type;
+    void (*on_bench)(struct end *e, uint32_t ms); /* NULL: it is answered */
 };
 
 struct rig {
@@ -42,12 +45,23 @@ struct rig {
     bool ready, over;   /* MSG_READY came; the channel ended */
     struct err failed;  /* what MSG_FAILED said */
     char guard[700];
+    /* What the parent does about pin-change: */
+    struct err no_pin;    /* with a code: it says this instead of giving one */
+    const char *new_pin;  /* gives this one */
+    uint32_t least, most; /* what was asked for */
+    unsigned pins_set;    /* MSG_PIN_SET so far, the last one with: */
+    struct err pin_set;
     unsigned overdue; /* MSG_OVERDUE so far, the last about: */
     enum proc overdue_proc;
     uint32_t overdue_index, overdue_generation;
     struct arena arena;     /* of the last answer */
     const envelope *answer; /* NULL: none came */
     uint64_t next_call;
+    uint64_t aside; /* the answer to this call is only counted */
+    unsigned aside_answers;
+    bool hears;     /* rig_hear: answers to calls that rig_ask did not make */
+    size_t heard;   /* so many came */
+    char order[64]; /* the last digit of each, "!" behind a refusal */
     uint8_t stats[65536];
     size_t stats_len;
 };
@@ -77,6 +91,9 @@ int rig_wait(void);
 /* SIGKILL. */
 void rig_kill(void);
 
+/* Answers a MSG_BENCH as a signer does that makes `per_second`. */
+void rig_benched(struct end *e, uint32_t run, uint32_t ms, uint32_t per_second);
+
 /* Introduces ends[i] to it as this process. */
 void rig_connect(size_t i, enum proc proc, uint32_t index, uint32_t generation);
 
@@ -89,6 +106,9 @@ void rig_ask(envelope *request, enum role role, uint32_t deadline_ms);
 void rig_ask_as(envelope *request, enum role role, uint32_t uid, uint32_t deadline_ms);
 /* The answer of the last rig_ask; NULL when the custodian ended. */
 const envelope *rig_answer(void);
+
+/* Waits for n answers to requests that the test itself has put: rig.order tells about them. */
+void rig_hear(size_t n);
 
 /* Asks as operator with time enough, and gives the answer, which must be of this kind. */
 const envelope *rig_call(envelope *request, Keyd__V1__Envelope__BodyCase want);

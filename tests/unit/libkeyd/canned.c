@@ -327,6 +327,81 @@ static bool token_sweep(const envelope *ask, struct arena *a, envelope *e)
     return true;
 }
 
+/* ---- token-bench, pin-change */
+
+static Keyd__V1__BenchRate *bench_rate(struct arena *a, uint32_t signers, double per_second)
+{
+    Keyd__V1__BenchRate *r = room(a, sizeof(*r));
+
+    keyd__v1__bench_rate__init(r);
+    r->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    r->scheme = 0x0403;
+    r->signers = signers;
+    r->per_second = per_second;
+    r->p50_us = 44;
+    r->p99_us = 1216;
+    return r;
+}
+
+static Keyd__V1__BenchTried *bench_tried(struct arena *a, uint32_t scheme, const char *name,
+                                         const char *error)
+{
+    Keyd__V1__BenchTried *t = room(a, sizeof(*t));
+
+    keyd__v1__bench_tried__init(t);
+    t->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    t->scheme = scheme;
+    t->name = (char *)name;
+    t->error = (char *)error;
+    return t;
+}
+
+static bool token_bench(const envelope *ask, const struct canned_how *how, struct arena *a,
+                        envelope *e)
+{
+    static char *advice[] = {(char *)"ec-p256: 2 signers pay: 1.9 x one"};
+    Keyd__V1__TokenBenchReply *r = room(a, sizeof(*r));
+    Keyd__V1__BenchGeneration *g = room(a, sizeof(*g));
+
+    keyd__v1__token_bench_reply__init(r);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_BENCH_REPLY;
+    e->token_bench_reply = r;
+    if (how->empty)
+        return true;
+    keyd__v1__bench_generation__init(g);
+    g->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    g->keys = 3;
+    g->p50_us = 350;
+    g->max_us = 1250;
+    r->generations = room(a, sizeof(*r->generations));
+    r->generations[r->n_generations++] = g;
+    r->rates = room(a, 3 * sizeof(*r->rates));
+    r->rates[r->n_rates++] = bench_rate(a, 0, 17000.5);
+    r->rates[r->n_rates++] = bench_rate(a, 1, 18000);
+    r->rates[r->n_rates++] = bench_rate(a, 2, 34200);
+    r->tried = room(a, 2 * sizeof(*r->tried));
+    r->tried[r->n_tried++] = bench_tried(a, 0x0403, "ecdsa_secp256r1_sha256", "");
+    r->tried[r->n_tried++] =
+        bench_tried(a, 0x0603, "ecdsa_secp521r1_sha512", "C_Sign: CKR_DATA_LEN_RANGE");
+    r->n_advice = 1;
+    r->advice = advice;
+    r->signers = ask->token_bench->seconds; /* so that a test sees what was asked for */
+    r->cores = 2;
+    r->cut_short = (char *)"its time was up";
+    return true;
+}
+
+static bool pin_change(struct arena *a, envelope *e)
+{
+    Keyd__V1__PinChangeReply *r = room(a, sizeof(*r));
+
+    keyd__v1__pin_change_reply__init(r);
+    r->file = (char *)"/var/lib/keyd/user.pin";
+    e->body_case = KEYD__V1__ENVELOPE__BODY_PIN_CHANGE_REPLY;
+    e->pin_change_reply = r;
+    return true;
+}
+
 /* ---- status */
 
 static Keyd__V1__Process *process_of(struct arena *a, const char *name, uint32_t pid,
@@ -452,6 +527,10 @@ bool canned_answer(const envelope *ask, const struct canned_how *how, struct are
         return keys_adopt(ask, a, e);
     case KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP:
         return token_sweep(ask, a, e);
+    case KEYD__V1__ENVELOPE__BODY_TOKEN_BENCH:
+        return token_bench(ask, how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_PIN_CHANGE:
+        return pin_change(a, e);
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         return status(how, a, e);
     default:

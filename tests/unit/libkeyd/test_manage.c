@@ -151,6 +151,57 @@ static void test_objects(void **state)
     server_stop(s, true);
 }
 
+static void test_bench(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_bench *b = NULL;
+
+    (void)state;
+    assert_int_equal(keyd_token_bench(c, 7, &b, &error), KEYD_OK);
+    assert_int_equal(b->signers, 7); /* the seconds, by this server */
+    assert_int_equal(b->cores, 2);
+    assert_int_equal(b->generation_count, 1);
+    assert_int_equal(b->generations[0].type, KEYD_KEY_EC_P256);
+    assert_int_equal(b->generations[0].max_us, 1250);
+    assert_int_equal(b->rate_count, 3);
+    assert_int_equal(b->rates[2].signers, 2);
+    assert_int_equal(b->rates[2].scheme, 0x0403);
+    assert_true(b->rates[2].per_second > 34199 && b->rates[2].per_second < 34201);
+    assert_int_equal(b->tried_count, 2);
+    assert_string_equal(b->tried[0].error, "");
+    assert_string_equal(b->tried[1].name, "ecdsa_secp521r1_sha512");
+    assert_int_equal(b->advice_count, 1);
+    assert_string_equal(b->cut_short, "its time was up");
+    keyd_token_bench_free(b);
+    server_set(s, &(struct server_knobs){.nonsense = NONSENSE_EMPTY});
+    assert_int_equal(keyd_token_bench(c, 0, &b, &error), KEYD_OK);
+    assert_int_equal(b->rate_count + b->tried_count + b->generation_count + b->advice_count, 0);
+    assert_string_equal(b->cut_short, "");
+    keyd_token_bench_free(b);
+    keyd_token_bench_free(NULL);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_pin_change(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_pin_change *change = NULL;
+
+    (void)state;
+    assert_int_equal(keyd_pin_change(c, &change, &error), KEYD_OK);
+    assert_string_equal(change->file, "/var/lib/keyd/user.pin");
+    assert_false(change->given);
+    keyd_pin_change_free(change);
+    keyd_pin_change_free(NULL);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
 static void test_status(void **state)
 {
     struct server *s = new_server(NULL);
@@ -317,6 +368,7 @@ static void test_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bench),    cmocka_unit_test(test_pin_change),
         cmocka_unit_test(test_findings), cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_sweep),    cmocka_unit_test(test_tenants),
         cmocka_unit_test(test_keys),     cmocka_unit_test(test_one_key),

@@ -38,6 +38,11 @@ static size_t print_policy(char *buf, size_t size)
         fprintf(f, "sign for %s: %s\n", role_name(all_roles[r]),
                 purposes_text(role_purposes(all_roles[r]), names, sizeof(names)));
     }
+    fprintf(f, "go first:");
+    for (size_t i = 0; verb_at(i); i++)
+        if (verb_takes_away(verb_at(i)->body))
+            fprintf(f, " %s", verb_at(i)->name);
+    fprintf(f, "\n");
     long n = ftell(f);
     fclose(f);
     return (size_t)n;
