@@ -50,6 +50,7 @@ struct exit_note {
 struct parent {
     struct config config;
     char config_path[512];
+    const char *restore_dir; /* keyd --restore alone: where the backup is */
     struct secret pin;
     char pin_source[512];
     struct guard guard;

@@ -29,7 +29,7 @@ struct ctx {
 
 /* Tables of commands, one per noun. */
 extern const struct command tenants_commands[], keys_commands[], import_commands[], csr_commands[],
-    token_commands[], status_commands[];
+    token_commands[], backup_commands[], status_commands[];
 
 /* Says on stderr what was wrong and what to do; returns the status for its class. */
 int complain(const struct ctx *ctx, const struct keyd_error *error);

@@ -16,8 +16,8 @@
 #define DEFAULT_TIMEOUT 10
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
-    status_commands,  NULL,
+    tenants_commands, keys_commands,   import_commands, csr_commands,
+    token_commands,   backup_commands, status_commands, NULL,
 };
 
 /* ---- help */

@@ -19,9 +19,13 @@
 
 static int next_wait_ms(const struct custodian *c)
 {
+    uint64_t next = c->tidy_at;
+
     if (c->first)
         return 0;
-    return c->tidy_at ? clock_wait_ms(c->tidy_at) : -1;
+    if (c->snapshot.fd >= 0 && (!next || c->snapshot.until < next))
+        next = c->snapshot.until;
+    return next ? clock_wait_ms(next) : -1;
 }
 
 static void serve(struct custodian *c)
@@ -32,6 +36,8 @@ static void serve(struct custodian *c)
         peers_pump(c, next_wait_ms(c));
         if (!c->draining && c->tidy_at && clock_us() >= c->tidy_at)
             import_tidy(c);
+        if (c->snapshot.fd >= 0 && clock_us() >= c->snapshot.until)
+            backup_forget(c);
         if (!c->draining)
             request_serve(c);
     }
@@ -69,11 +75,13 @@ int custodian_main(struct chan *parent)
         return 1;
     umask(077);
     c->parent = parent;
+    c->snapshot.fd = -1;
     for (size_t i = 0; i < PEERS_MAX; i++)
         c->peers[i].chan.fd = -1;
     int status = live(c);
     peers_flush(c, LAST_WORDS_MS);
     peers_free(c);
+    backup_forget(c);
     table_free(&c->table);
     registry_close(c->registry);
     token_close(c->token);

@@ -45,6 +45,14 @@ struct request {
     uint8_t bytes[]; /* the packed Envelope */
 };
 
+/* What a backup is read from (verb_backup.c). */
+struct snapshot {
+    int fd; /* a file without a name; -1: there is none */
+    uint8_t id[16];
+    uint64_t size, manifest_at; /* bytes, and where the manifest begins */
+    uint64_t until;             /* clock_us: forgotten then, unless it is read */
+};
+
 struct custodian {
     struct chan *parent;
     struct peer peers[PEERS_MAX]; /* fd -1: free */
@@ -70,6 +78,7 @@ struct custodian {
     uint8_t import_id[KEY_ID_LEN]; /* the import key that was proven last... */
     token_handle import_handle;    /* ...and its handle; 0: none */
     uint64_t tidy_at; /* clock_us: when to look for import keys that may go; 0: no need */
+    struct snapshot snapshot;
     char notes[NOTES_MAX][NOTE_SIZE];
     size_t note_count;
 };
@@ -177,6 +186,15 @@ bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, 
 bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_objects.c */
 bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* verb_backup.c */
+bool verb_backup(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_backup.c */
+bool verb_backup_read(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* Forgets the snapshot, if there is one. (verb_backup.c) */
+void backup_forget(struct custodian *c);
+/* Removes what a custodian that was killed while it took a snapshot has left. (verb_backup.c) */
+void backup_clean(struct custodian *c);
 
 /* A key in the reply's form, with its SPKI and CKA_ID if `whole`. NULL: err is set. (verbs_keys.c)
  */

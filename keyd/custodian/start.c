@@ -122,6 +122,7 @@ bool custodian_start(struct custodian *c, struct err *err)
     TRY(open_token(c, settings.pin_fd, err));
     TRY(tell_guarded_file(c, err));
     TRY(sandbox_syscalls(SANDBOX_CUSTODIAN, err));
+    backup_clean(c);
     TRY(open_registry(c, err));
     TRY(token_probe(c->token, &c->abilities, err));
     TRY(import_probe(c, err));

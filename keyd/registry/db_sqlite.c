@@ -160,6 +160,16 @@ void db_rollback(struct db *db)
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
 }
 
+bool db_copy(struct db *db, const char *path, struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+    bool row;
+
+    TRY(db_query(db, "VACUUM INTO $1", &q, err));
+    db_put_text(q, path);
+    return db_step(q, &row, err) || err_prefix(err, "copying it to %s", path);
+}
+
 bool db_query(struct db *db, const char *sql, struct db_query **ret, struct err *err)
 {
     for (struct db_query *q = db->queries; q; q = q->next) {
