@@ -133,13 +133,24 @@ static bool lock_state(const struct config *c, int *ret_fd, struct err *err)
     return true;
 }
 
+/* There were keys once: the token must not be made anew. */
+static bool has_registry(const struct config *c)
+{
+    char path[sizeof(c->state_dir) + 16];
+
+    snprintf(path, sizeof(path), "%s/registry.db", c->state_dir);
+    return access(path, F_OK) == 0;
+}
+
 static bool read_pin(struct parent *p, struct err *err)
 {
     TRY(custodian_uri_check(p->config.token_uri, err));
     TRY(custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), err));
     if (!secret_read_file(&p->pin, p->pin_source, PIN_MAX_LEN, err)) {
         err_prefix(err, "the token's PIN");
-        if (access(p->pin_source, F_OK) != 0)
+        if (access(p->pin_source, F_OK) != 0 && has_registry(&p->config))
+            err_hint(err, "put the token's PIN there, mode 0600: keyd has keys that need it");
+        else if (access(p->pin_source, F_OK) != 0)
             err_hint(err, "make a token first: keyd --init-token --config %.100s", p->config_path);
         return false;
     }
