@@ -58,8 +58,10 @@ static int live(struct custodian *c)
 {
     struct err err = {.code = ERR_NONE};
 
-    if (!custodian_start(c, &err))
+    if (!custodian_start(c, &err)) {
+        start_explain(c, &err);
         return c->draining ? 0 : fail(c, &err);
+    }
     serve(c);
     if (!token_lost(c->token))
         return 0;

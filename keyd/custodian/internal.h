@@ -89,6 +89,9 @@ struct custodian {
  */
 bool custodian_start(struct custodian *c, struct err *err) MUST_USE;
 
+/* Adds to an error of the start what token and registry say about it. */
+void start_explain(const struct custodian *c, struct err *err);
+
 /* ---- reconcile.c */
 
 /* Undoes all open intents; then compares registry and token, builds the table, counts what is
@@ -212,6 +215,9 @@ bool intent_name(struct registry_intent *i, const char *tenant, const char *name
 
 /* Gives the intent its id, and the CKA_ID that follows from it and the purposes. */
 bool intent_seal(struct registry_intent *i, struct err *err) MUST_USE;
+
+/* Whether a CKA_ID has the form of those that intent_seal makes. */
+bool intent_id_is_ours(const uint8_t *cka_id, size_t len);
 
 /* CKA_LABEL of the object that is to be. */
 void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX]);

@@ -8,6 +8,7 @@
 
 #include "keyd/custodian/internal.h"
 #include "keyd/process/log.h"
+#include "keyd/token/softhsm.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -220,10 +221,13 @@ static void serve_request(struct custodian *c, const struct request *r, struct a
 
     if (e)
         answer.id = e->id;
-    if (!e || err.code != ERR_NONE || !serve_it(c, r, &ask, &answer, &err))
-        refuse(c, r, e, &err);
-    else
+    if (e && err.code == ERR_NONE && serve_it(c, r, &ask, &answer, &err)) {
         put_answer(c, r, &answer);
+        return;
+    }
+    if (err.code == ERR_TOKEN)
+        softhsm_explain(c->state_dir, &err);
+    refuse(c, r, e, &err);
 }
 
 void request_serve(struct custodian *c)

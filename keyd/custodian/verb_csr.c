@@ -14,6 +14,29 @@
 
 /* ---- the key's handle */
 
+static bool not_shown(struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+}
+
+/* As the signing gate says it, gate/request.c. */
+static bool may_sign(const struct table_key *key, struct err *err)
+{
+    switch (key->state) {
+    case KEY_ENABLED:
+        return true;
+    case KEY_DISABLED:
+        err_set(err, ERR_CONFLICT, "the key is disabled");
+        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
+    case KEY_DESTROYED:
+        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
+    case KEY_MISSING:
+        break;
+    }
+    return not_shown(err);
+}
+
 /* A handle signs for the first time only after it was proven; from then on it is in the table. */
 static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
                       struct err *err)
@@ -21,7 +44,8 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
     token_handle handle = (token_handle)(uintptr_t)key->user;
 
     if (!handle) {
-        TRY(token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err));
+        if (!token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err))
+            return err->code == ERR_NOT_FOUND ? not_shown(err) : false;
         TRY(token_key_judge(c->token, handle, (enum key_type)key->type, err));
         TRY(token_prove(c->token, handle, (enum key_type)key->type, key->spki, key->spki_len, err));
         key->user = (void *)(uintptr_t)handle;
@@ -48,10 +72,7 @@ static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum 
                 purposes_text(key->purposes, names, sizeof(names)));
         return err_hint(err, "purposes are fixed when a key is made: make one with csr");
     }
-    if (key->state != KEY_ENABLED) {
-        err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
-        return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
-    }
+    TRY(may_sign(key, err));
     *ret = key;
     return true;
 }
@@ -62,7 +83,7 @@ static bool sign_csr(struct custodian *c, struct table_key *key, const struct sc
                      const uint8_t *info, size_t len, uint8_t sig[SIGNATURE_MAX], size_t *ret_len,
                      struct err *err)
 {
-    token_handle handle;
+    token_handle handle = 0;
 
     TRY(tbs_csr(info, len, key->spki, key->spki_len, err));
     TRY(scheme_fits(scheme, (enum key_type)key->type, PURPOSE_CSR, err));

@@ -49,7 +49,11 @@ static bool fail(const struct db *db, int rc, struct err *err)
 
     err_set(err, code_of(rc), "registry %s: %s", db->path, words);
     if ((rc & 0xff) == SQLITE_FULL)
-        err_hint(err, "the disk is full: make room");
+        err_hint(err, "nothing was changed: make room on the file system of %.100s", db->path);
+    if ((rc & 0xff) == SQLITE_READONLY || (rc & 0xff) == SQLITE_CANTOPEN ||
+        (rc & 0xff) == SQLITE_PERM)
+        err_hint(err, "it, its -wal and its folder must be keyd's to write, on a file system that "
+                      "is not read-only");
     if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT)
         err_hint(err, "this is no registry of keyd, or it is damaged: put a backup back");
     if ((rc & 0xff) == SQLITE_BUSY)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -222,6 +223,62 @@ bool softhsm_sync(const char *state_dir, struct err *err)
     TRY(sync_folder(tokens, since, err));
     last_sync = now;
     return true;
+}
+
+/* ---- what stands in its way */
+
+static bool cannot_use(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 || errno == ENOENT)
+        return false;
+    if (errno == EROFS) {
+        err_hint(err, "%s is on a file system that is read-only", path);
+        return true;
+    }
+    if (stat(path, &st) != 0)
+        st = (struct stat){.st_mode = 0};
+    err_hint(err, "uid %u may not read and write %s (it has mode %04o, uid %u): mend that",
+             (unsigned)geteuid(), path, (unsigned)st.st_mode & 07777, (unsigned)st.st_uid);
+    return true;
+}
+
+static bool is_full(const char *path, struct err *err)
+{
+    struct statvfs fs;
+
+    /* some keep no count of files */
+    if (statvfs(path, &fs) != 0 || (fs.f_bavail > 0 && (fs.f_favail > 0 || fs.f_files == 0)))
+        return false;
+    err_hint(err, "the file system of %s is full: make room", path);
+    return true;
+}
+
+static bool explain_folder(const char *folder, struct err *err)
+{
+    char file[PATH_MAX];
+    struct err ignored;
+
+    return cannot_use(folder, err) ||
+           (join(file, sizeof(file), folder, MASTER_KEYS, &ignored) && cannot_use(file, err));
+}
+
+bool softhsm_explain(const char *state_dir, struct err *err)
+{
+    char tokens[PATH_MAX], folder[PATH_MAX];
+    struct err ignored;
+
+    if (!join(tokens, sizeof(tokens), state_dir, "tokens", &ignored))
+        return false;
+    if (cannot_use(tokens, err) || is_full(tokens, err))
+        return true;
+    CLEANUP(cleanup_dir) DIR *dir = opendir(tokens);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.' && join(folder, sizeof(folder), tokens, e->d_name, &ignored) &&
+            explain_folder(folder, err))
+            return true;
+    return false;
 }
 
 /* ---- its files, for a backup */

@@ -27,6 +27,11 @@ bool softhsm_guarded_file(const char *state_dir, const char *serial, char *path,
  * changed since the last call (SoftHSM does not). */
 bool softhsm_sync(const char *state_dir, struct err *err) MUST_USE;
 
+/* The module says little when it cannot use its files. If a folder of tokens cannot be read or
+ * written by this process, or lies on a file system that is read-only or full, this becomes err's
+ * hint. Whether it did. */
+bool softhsm_explain(const char *state_dir, struct err *err);
+
 /* Takes one file of a token: its name below state_dir ("tokens/<uuid>/token.object"), its bytes. */
 typedef bool softhsm_take(void *user, const char *name, const uint8_t *bytes, size_t len,
                           struct err *err);
