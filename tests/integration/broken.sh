@@ -10,7 +10,7 @@ if [ "$(id -u)" = 0 ] && [ -z "${KEYD_TEST_MOUNTS-}" ]; then
     KEYD_TEST_MOUNTS=1 exec unshare --mount --propagation private bash "$0" "$@"
 fi
 . "$(dirname "$0")/lib.sh"
-trap 'umount -q -l "$T/disk/tokens" "$T/disk"; cleanup' EXIT
+trap 'umount -q -l "$T/disk" 2> /dev/null; cleanup' EXIT
 
 SOCKET=$T/run/frontend/keyd.sock CONTROL=$T/run/control/control.sock
 RUN="signers = 1
@@ -72,7 +72,7 @@ refused_start() {
 # mounted SIZE FOLDER...: a file system of that size at $T/disk, in place of a folder of the state.
 on_disk() {
     [ "$(id -u)" = 0 ] || skip "needs root: it mounts a small file system"
-    umount -q -l "$T/disk" || true
+    umount -q -l "$T/disk" 2> /dev/null || true
     mkdir -p "$T/disk"
     mount -t tmpfs -o "size=$1,mode=0700" keyd-test "$T/disk"
 }
@@ -269,8 +269,9 @@ case_token_swapped_other_pin() {
     keyd_with --init-token > /dev/null
     mv "$T/pins/user.pin" "$STATE/"
     : > "$T/log/keyd.log"
-    refused_start "CKR_PIN_INCORRECT"
+    refused_start "CKR_PIN_INCORRECT" "the folder $STATE/tokens/" "is this another token?"
     equal 1 "$(find "$STATE/tokens" -mindepth 1 -maxdepth 1 | wc -l)" "tokens"
+    rm -r "$T/aside"
 }
 
 case_registry_older_than_token() {

@@ -56,27 +56,27 @@ lay() {
     strace -q -o "$T/strace.log" -p "$pid" -e "trace=$CHANGES" \
         -e "inject=$CHANGES:signal=SIGSTOP" 2> "$T/log/strace.log" &
     strace=$!
-    started $strace
+    started "$strace"
     soon 10 traced "$pid"
     "$@" > "$T/verb.out" 2>&1 &
     job=$!
-    while alive $job; do
+    while alive "$job"; do
         seen=$(stops)
-        if [ "${seen:-0}" -gt $n ]; then
+        if [ "${seen:-0}" -gt "$n" ]; then
             n=$seen
-            if [ $((n % EVERY)) = 0 ] || [ $n -lt 4 ]; then copy_state "$verb.$n"; fi
+            if [ $((n % EVERY)) = 0 ] || [ "$n" -lt 4 ]; then copy_state "$verb.$n"; fi
             kill -CONT "$pid"
         else
             sleep 0.001
         fi
     done
-    wait $job || fail "$verb: $(cat "$T/verb.out")"
+    wait "$job" || fail "$verb: $(cat "$T/verb.out")"
     # what it still does after the answer
-    while kill -CONT "$pid" 2> /dev/null && kill -TERM $strace 2> /dev/null; do sleep 0.01; done
+    while kill -CONT "$pid" 2> /dev/null && kill -TERM "$strace" 2> /dev/null; do sleep 0.01; done
     kill -CONT "$pid" 2> /dev/null || true
     copy_state "$verb.end"
     echo "$n" > "$T/copies/$verb.stops"
-    [ $n -gt 1 ] || fail "$verb: the custodian was stopped $n times only"
+    [ "$n" -gt 1 ] || fail "$verb: the custodian was stopped $n times only"
 }
 traced() { [ "$(awk '/^TracerPid/ { print $2 }' "/proc/$1/status")" != 0 ]; }
 
@@ -170,14 +170,14 @@ check_all() {
     local copy n=0
     [ -d "$T/whole" ] || skip_rest
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$T/again.key"
-    for copy in $(cd "$T/copies" && ls -d "$1".*[0-9d] | sort -V); do
+    for copy in $(cd "$T/copies" && printf '%s\n' "$1".* | sort -V); do
         [ -d "$T/copies/$copy" ] || continue
         COPY=$copy
         echo "# $copy"
         check "$1" "$copy" # not in a condition: set -e must hold in it
         n=$((n + 1))
     done
-    [ $n -ge 2 ] || fail "$n copies"
+    [ "$n" -ge 2 ] || fail "$n copies"
     echo "# $FILE/$1: $(cat "$T/copies/$1.stops") stops, $n different states started" |
         tee -a "$T/log/points.log"
 }
