@@ -265,9 +265,10 @@ case_token_swapped_other_pin() {
     stop_keyd
     mv "$STATE/tokens" "$T/aside"
     mkdir "$T/pins"
-    mv "$STATE/user.pin" "$STATE/so.pin" "$T/pins"
+    mv "$STATE/user.pin" "$STATE/so.pin" "$STATE/guard" "$T/pins"
     keyd_with --init-token > /dev/null
-    mv "$T/pins/user.pin" "$STATE/"
+    rm -r "$STATE/guard" # of the token that was made just now
+    mv "$T/pins/user.pin" "$T/pins/guard" "$STATE/"
     : > "$T/log/keyd.log"
     refused_start "CKR_PIN_INCORRECT" "the folder $STATE/tokens/" "is this another token?"
     equal 1 "$(find "$STATE/tokens" -mindepth 1 -maxdepth 1 | wc -l)" "tokens"
