@@ -145,6 +145,11 @@ case_read_only_token() {
     refused 4 ctl keys-destroy acme/b --yes
     has "$said" "C_DestroyObject" "read-only"
     equal destroyed "$(state_of acme/b)"
+    refused 4 ctl keys-destroy acme/c --yes
+    mount -o remount,rw "$STATE/tokens"
+    ctl keys-destroy acme/c --yes > /dev/null # repeated, it succeeds
+    refused 1 ctl keys-show acme/c
+    mount -o remount,ro "$STATE/tokens"
     stop_keyd
     start_keyd
     has "$(notes)" "a key could not be destroyed to the end: acme/b" "read-only"
@@ -155,7 +160,7 @@ case_read_only_token() {
     start_keyd
     refused 1 ctl keys-show acme/b
     lacks "$(notes)" "destroyed to the end"
-    signs acme/c
+    signs acme/a
     stop_keyd
     umount "$STATE/tokens"
 }
