@@ -5,7 +5,9 @@
  *
  * A token that computes inside our process leaves what it unwrapped in our memory. So after an
  * import the custodian asks for its replacement: it takes nothing new, finishes what waits and ends
- * with 0, and the parent starts another one at once (design D2).
+ * with 0, and the parent starts another one at once (design D2). What the token refused may have
+ * been unwrapped before it was refused; but whoever sends that must not be able to have us replaced
+ * all the time, so then it happens a while later, once for all of them.
  */
 #include "keyd/custodian/custodian.h"
 
@@ -25,12 +27,15 @@ static int next_wait_ms(const struct custodian *c)
         return 0;
     if (c->snapshot.fd >= 0 && (!next || c->snapshot.until < next))
         next = c->snapshot.until;
+    if (c->wears_at && !c->worn && (!next || c->wears_at < next))
+        next = c->wears_at;
     return next ? clock_wait_ms(next) : -1;
 }
 
 static void serve(struct custodian *c)
 {
     while (!c->draining) {
+        c->worn = c->worn || (c->wears_at && clock_us() >= c->wears_at);
         if (c->worn && peers_leave(c) && !c->first)
             return;
         peers_pump(c, next_wait_ms(c));

@@ -58,9 +58,10 @@ struct custodian {
     struct peer peers[PEERS_MAX]; /* fd -1: free */
     struct request *first, *last; /* what waits */
     size_t waiting;
-    bool draining;    /* finish the verb, then end */
-    bool worn;        /* the module may hold what it unwrapped: be replaced when nothing waits */
-    bool parent_gone; /* nobody is left to talk to */
+    bool draining;     /* finish the verb, then end */
+    bool worn;         /* the module may hold what it unwrapped: be replaced when nothing waits */
+    uint64_t wears_at; /* clock_us: when it will be worn by what was refused; 0: it is not */
+    bool parent_gone;  /* nobody is left to talk to */
 
     char uri[1024];
     char state_dir[512];

@@ -20,23 +20,6 @@ static bool not_shown(struct err *err)
     return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
 }
 
-/* As the signing gate says it, gate/request.c. */
-static bool may_sign(const struct table_key *key, struct err *err)
-{
-    switch (key->state) {
-    case KEY_ENABLED:
-        return true;
-    case KEY_DISABLED:
-        err_set(err, ERR_CONFLICT, "the key is disabled");
-        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
-    case KEY_DESTROYED:
-        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
-    case KEY_MISSING:
-        break;
-    }
-    return not_shown(err);
-}
-
 /* A handle signs for the first time only after it was proven; from then on it is in the table. */
 static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
                       struct err *err)
@@ -52,6 +35,23 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
     }
     *ret = handle;
     return true;
+}
+
+/* In the gate's words. */
+static bool is_enabled(const struct table_key *key, struct err *err)
+{
+    switch (key->state) {
+    case KEY_ENABLED:
+        return true;
+    case KEY_DISABLED:
+        err_set(err, ERR_CONFLICT, "the key is disabled");
+        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
+    case KEY_DESTROYED:
+        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
+    case KEY_MISSING:
+        break;
+    }
+    return not_shown(err);
 }
 
 /* The entry of a key that may sign requests for this role. */
@@ -72,7 +72,7 @@ static bool key_for_csr(struct custodian *c, const uint8_t id[KEY_ID_LEN], enum 
                 purposes_text(key->purposes, names, sizeof(names)));
         return err_hint(err, "purposes are fixed when a key is made: make one with csr");
     }
-    TRY(may_sign(key, err));
+    TRY(is_enabled(key, err));
     *ret = key;
     return true;
 }

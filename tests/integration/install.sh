@@ -10,14 +10,19 @@ DEST=$T/dest
 LIBDIR=$(sed -n 's/^CMAKE_INSTALL_LIBDIR:[A-Z]*=//p' "$BUILD/CMakeCache.txt")
 begin env DESTDIR="$DEST" cmake --install "$BUILD" --prefix /usr > "$T/log/install.log"
 LIB=$DEST/usr/$LIBDIR
+EXAMPLES=$DEST/usr/share/doc/keyd/examples
 
 case_files() {
     local f
     for f in "$DEST/usr/sbin/keyd" "$DEST/usr/bin/keydctl" "$LIB/libkeyd.so" "$LIB/libkeyd.so.0" \
         "$LIB/ossl-modules/keyd.so" "$LIB/pkgconfig/libkeyd.pc" "$DEST/usr/include/keyd.h" \
-        "$DEST/usr/share/keyd/openssl.cnf" "$DEST/usr/share/keyd/nginx.conf.example"; do
+        "$DEST/usr/share/keyd/openssl.cnf" "$EXAMPLES/nginx.conf" "$EXAMPLES/haproxy.cfg" \
+        "$EXAMPLES/apache.conf" "$EXAMPLES/stunnel.conf"; do
         [ -e "$f" ] || fail "no ${f#"$DEST"}"
     done
+    # an example names what is installed
+    has "$(cat "$EXAMPLES/nginx.conf")" "OPENSSL_CONF=/"
+    lacks "$(cat "$EXAMPLES/"*)" "@"
     # nothing else of ours slips in: no test programs, no static rooms
     lacks "$(find "$DEST" -type f | tr '\n' ' ')" .a cmocka /load /wire
 }

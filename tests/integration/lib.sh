@@ -242,12 +242,13 @@ pids_of() {
         '.processes[] | select((.name | startswith($n)) and .pid > 0) | .pid'
 }
 
-# make_key TENANT/NAME TYPE: makes tenant and key, writes $T/NAME.ref.pem.
+# make_key TENANT/NAME TYPE [OPTION...]: makes tenant and key, writes $T/NAME.ref.pem. The one place
+# where tests come by keys that frontends use.
 make_key() {
     local tenant=${1%/*} name=${1#*/}
     ctl tenants-list --json | jq -e --arg t "$tenant" 'any(.tenants[]; .tenant == $t)' > /dev/null ||
         ctl tenants-add "$tenant" > /dev/null
-    ctl keys-generate --tenant "$tenant" --name "$name" --type "$2" > /dev/null
+    ctl keys-generate --tenant "$tenant" --name "$name" --type "$2" "${@:3}" > /dev/null
     ctl keys-ref "$1" > "$T/$name.ref.pem"
 }
 
@@ -299,6 +300,24 @@ certify() {
     ctl csr --key "$1" --subject "CN=$2" --san "$2" > "$T/$name.csr"
     openssl x509 -req -in "$T/$name.csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -days 2 \
         -copy_extensions copy -out "$T/$name.crt" 2> "$T/log/certify.log"
+}
+
+# file_key NAME HOST: an ordinary key in a file and its certificate: $T/NAME.key, $T/NAME.crt.
+file_key() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/$1.key" \
+        -subj "/CN=$2" -addext "subjectAltName=DNS:$2" -out "$T/$1.csr" 2> "$T/log/file_key.log"
+    openssl x509 -req -in "$T/$1.csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -days 2 \
+        -copy_extensions copy -out "$T/$1.crt" 2>> "$T/log/file_key.log"
+    chmod 0644 "$T/$1.key" # a test's
+}
+
+# block FILE NAME: of a README, the fenced lines behind <!-- test: NAME -->.
+block() {
+    local text
+    text=$(awk -v name="<!-- test: $2 -->" '$0 == name { on = 1; next } on && /^```/ { if (inside) exit; inside = 1; next } on && inside' \
+        "$ROOT/$1")
+    [ -n "$text" ] || fail "$1 has no block $2"
+    printf '%s\n' "$text"
 }
 
 # ---- nginx
@@ -366,7 +385,7 @@ listening() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
 stop_nginx() { end "$(cat "$T/nginx.pid")" || fail "nginx did not end"; }
 
-# handshake HOST ARG...: one handshake by s_client; what it said is left in $said.
+# handshake HOST ARG...: one handshake with $PORT by s_client; what it said is left in $said.
 handshake() {
     local host=$1
     shift

@@ -24,7 +24,7 @@ case_no_complaint() {
         equal "" "$said" "$p"
         # nothing is left of what scripts/man fills in, nor of scdoc's own marks
         text=$(page "$p")
-        lacks "$text" "@SETTINGS@" "@COMMANDS@" "@OPTIONS@" "@VERSION@" "@DATADIR@" "@MODULE@" \
+        lacks "$text" "@SETTINGS@" "@COMMANDS@" "@OPTIONS@" "@VERSION@" "@DATADIR@" "@DOCDIR@" "@MODULE@" \
             '**' '```'
         [[ ! $text =~ \ _[A-Za-z/]|[A-Za-z]_\  ]] || fail "$p: a mark of scdoc's: ${BASH_REMATCH[0]}"
     done
@@ -91,6 +91,9 @@ case_every_setting_of_the_provider() {
     # every module, key type and file that it names is there
     has "$text" "module = $(sed -n 's/^CMAKE_INSTALL_PREFIX:PATH=//p' "$BUILD/CMakeCache.txt")/"
     has "$text" RSA Ed25519 ECDSA
+    # the command line that is tested, and an example for each server
+    has "$text" "$(block clients/README.md s_server | tr -s ' \n' ' ' | sed 's/ *$//')"
+    for name in "$ROOT"/clients/provider/examples/*; do has "$text" "(${name##*/})"; done
 }
 
 # A help that shows no command to type is half a help. What it shows can be typed.

@@ -47,14 +47,68 @@ case_no_self_signed_certificate() {
     refused any ossl "$CONTROL" req -x509 -new -key "$T/www.ref.pem" -subj /CN=x -days 1 -out "$T/x.crt"
 }
 
+# What else the openssl command would have signed: the reason stands in its words.
 case_nothing_else_is_signed() {
+    local name
     echo "pay 100 to mallory" > "$T/text"
-    refused any ossl "$CONTROL" dgst -sha256 -sign "$T/www.ref.pem" -out "$T/sig" "$T/text"
-    refused any ossl "$SOCKET" dgst -sha256 -sign "$T/www.ref.pem" -out "$T/sig" "$T/text"
-    refused any ossl "$SOCKET" dgst -sha256 -sign "$T/rsa.ref.pem" -out "$T/sig" "$T/text"
+    for name in www rsa p384; do
+        refused any ossl "$CONTROL" dgst -sha256 -sign "$T/$name.ref.pem" -out "$T/sig" "$T/text"
+        has "$said" "keyd refused: message of no shape this key may sign" "certificate requests alone"
+        refused any ossl "$SOCKET" dgst -sha256 -sign "$T/$name.ref.pem" -out "$T/sig" "$T/text"
+        has "$said" "keyd refused: message of no shape this key may sign" "no TLS 1.3 CertificateVerify"
+        refused any ossl "$SOCKET" pkeyutl -sign -rawin -digest sha256 -inkey "$T/$name.ref.pem" \
+            -in "$T/text" -out "$T/sig"
+        has "$said" "keyd refused: message of no shape this key may sign"
+    done
+    refused any ossl "$SOCKET" pkeyutl -sign -rawin -inkey "$T/ed.ref.pem" -in "$T/text" -out "$T/sig"
+    # a digest is not even asked for: the provider has no such operation
     refused any ossl "$SOCKET" pkeyutl -sign -inkey "$T/rsa.ref.pem" -in "$T/text" -out "$T/sig"
-    refused any ossl "$SOCKET" pkeyutl -decrypt -inkey "$T/rsa.ref.pem" -in "$T/text" -out "$T/sig"
-    refused any ossl "$CONTROL" cms -sign -signer /dev/null -inkey "$T/www.ref.pem" -in "$T/text"
+    [ ! -s "$T/sig" ] || fail "there is a signature"
+}
+
+# signed_by_ca NAME: a certificate for that key, so that tools go as far as to sign with it.
+signed_by_ca() {
+    [ -e "$T/ca.pem" ] || make_ca
+    [ -e "$T/$1.crt" ] || certify "acme/$1" "$1.example.com"
+}
+
+# A signed mail is a set of attributes, a CA's signature a TBSCertificate: neither is a shape.
+case_no_cms_no_certificate() {
+    local name socket
+    echo text > "$T/text"
+    for name in www rsa; do
+        signed_by_ca "$name"
+        for socket in "$CONTROL" "$SOCKET"; do
+            refused any ossl "$socket" cms -sign -signer "$T/$name.crt" -inkey "$T/$name.ref.pem" \
+                -in "$T/text" -out "$T/cms"
+            has "$said" "keyd refused: message of no shape this key may sign"
+            [[ $(cat "$T/cms" 2> /dev/null) != *BEGIN* ]] || fail "there is a signed mail"
+            refused any ossl "$socket" x509 -req -in "$T/$name.csr" -CA "$T/$name.crt" \
+                -CAkey "$T/$name.ref.pem" -days 1 -out "$T/issued.crt"
+            has "$said" "keyd refused: message of no shape this key may sign"
+            refused any ossl "$socket" x509 -req -in "$T/$name.csr" -signkey "$T/$name.ref.pem" -days 1 \
+                -out "$T/issued.crt"
+            has "$said" "keyd refused: message of no shape this key may sign"
+            [ ! -s "$T/issued.crt" ] || fail "there is a certificate"
+        done
+    done
+}
+
+# Nobody decrypts with a key of keyd's, for whatever purpose it was encrypted.
+case_no_decryption() {
+    signed_by_ca rsa
+    echo text > "$T/text"
+    openssl pkeyutl -encrypt -certin -inkey "$T/rsa.crt" -in "$T/text" -out "$T/encrypted"
+    openssl cms -encrypt -aes128 -in "$T/text" -out "$T/mail" "$T/rsa.crt"
+    refused any ossl "$SOCKET" pkeyutl -decrypt -inkey "$T/rsa.ref.pem" -in "$T/encrypted" -out "$T/plain"
+    has "$said" "operation not supported for this keytype"
+    refused any ossl "$SOCKET" cms -decrypt -inkey "$T/rsa.ref.pem" -recip "$T/rsa.crt" -in "$T/mail" \
+        -out "$T/plain"
+    [ ! -s "$T/plain" ] || fail "there is a plain text"
+    # and no secret is agreed on with a curve's key
+    openssl pkey -in "$T/ca.key" -pubout -out "$T/peer.pub"
+    refused any ossl "$SOCKET" pkeyutl -derive -inkey "$T/www.ref.pem" -peerkey "$T/peer.pub" -out "$T/plain"
+    [ ! -s "$T/plain" ] || fail "there is a secret"
 }
 
 case_public_half() {

@@ -12,15 +12,6 @@ DIR=$T/keyd-quickstart-$(id -u)
 WORK=$T/work
 mkdir "$WORK"
 
-# block NAME: the fenced lines behind <!-- test: NAME -->.
-block() {
-    local text
-    text=$(awk -v name="<!-- test: $1 -->" '$0 == name { on = 1; next } on && /^```/ { if (inside) exit; inside = 1; next } on && inside' \
-        "$ROOT/README.md")
-    [ -n "$text" ] || fail "the README has no block $1"
-    printf '%s\n' "$text"
-}
-
 quickstart() {
     "$ROOT/scripts/quickstart" > "$T/log/quickstart.log" 2>&1 || fail "$(tail -n 5 "$T/log/quickstart.log")"
     started "$(cat "$DIR/keyd.pid")"
@@ -29,7 +20,7 @@ quickstart() {
 begin quickstart
 
 case_by_hand() {
-    block by-hand > "$WORK/by-hand.sh"
+    block README.md by-hand > "$WORK/by-hand.sh"
     (cd "$WORK" && bash -eu by-hand.sh) > "$WORK/by-hand.out"
     has "$(cat "$WORK/by-hand.out")" acme www tls13-server CKO_PRIVATE_KEY
     openssl req -in "$WORK/www.csr" -noout -verify
@@ -41,8 +32,8 @@ case_own_nginx() {
     port=$(free_port)
     openssl x509 -req -in "$WORK/www.csr" -CA "$DIR/ca/ca.pem" -CAkey "$DIR/ca/ca.key" -days 2 \
         -copy_extensions copy -out "$WORK/www.crt"
-    lines=$(block nginx | sed "s,/etc/nginx/,$WORK/,")
-    [ "$(block nginx | grep -c .)" -le 10 ] || fail "more than ten lines"
+    lines=$(block README.md nginx | sed "s,/etc/nginx/,$WORK/,")
+    [ "$(block README.md nginx | grep -c .)" -le 10 ] || fail "more than ten lines"
     head=$(grep '^env' <<< "$lines")
     {
         [ "$(id -u)" != 0 ] || echo "user www-data;"
@@ -57,7 +48,7 @@ case_own_nginx() {
     printf '#!/bin/sh\nexec %s -p %s -e %s/nginx.log -c %s/nginx.conf "$@"\n' \
         "$(command -v nginx)" "$WORK" "$T/log" "$WORK" > "$WORK/bin/nginx"
     chmod +x "$WORK/bin/nginx"
-    has "$(block nginx-start | PATH=$WORK/bin:$PATH bash -eu 2>&1)" keyd
+    has "$(block README.md nginx-start | PATH=$WORK/bin:$PATH bash -eu 2>&1)" keyd
     soon 10 test -s "$WORK/nginx.pid"
     started "$(cat "$WORK/nginx.pid")"
     soon 10 listening "$port"
