@@ -50,6 +50,7 @@ struct exit_note {
 struct parent {
     struct config config;
     char config_path[512];
+    const char *restore_dir; /* keyd --restore alone: where the backup is */
     struct pin pin;
     struct guard guard;
     bool guard_stale; /* the last copy of the guarded file was not made */

@@ -135,6 +135,20 @@ bool guard_learn(struct guard *g, const char *path, struct err *err)
     return true;
 }
 
+/* A folder that is gone is not made anew: the token may have been moved, or put another for it. */
+static bool folder_there(const char *path, struct err *err)
+{
+    char folder[FILE_PATH];
+
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = 0;
+    return access(folder, F_OK) == 0 ||
+           err_set(err, ERR_STORAGE,
+                   "the folder %s of the token that was used last is gone: was "
+                   "it moved, or is this another token?",
+                   folder);
+}
+
 bool guard_mend(const struct guard *g, bool *ret_mended, struct err *err)
 {
     char copy[GUARDED_MAX], name[FILE_PATH];
@@ -151,6 +165,7 @@ bool guard_mend(const struct guard *g, bool *ret_mended, struct err *err)
     bool there = access(g->path, F_OK) == 0;
     if (len == 0 || (there && (size_t)st.st_size >= len))
         return true;
+    TRY(folder_there(g->path, err));
     TRY(replace_file(g->path, copy, len, err));
     *ret_mended = true;
     return true;

@@ -30,8 +30,9 @@ struct ctx {
 };
 
 /* Tables of commands, one per noun. */
-extern const struct command bench_commands[], tenants_commands[], keys_commands[], adopt_commands[],
-    import_commands[], csr_commands[], token_commands[], status_commands[];
+extern const struct command backup_commands[], bench_commands[], tenants_commands[],
+    keys_commands[], adopt_commands[], import_commands[], csr_commands[], token_commands[],
+    status_commands[];
 
 /* Says on stderr what was wrong and what to do; returns the status for its class. */
 int complain(const struct ctx *ctx, const struct keyd_error *error);

@@ -17,8 +17,8 @@
 #define NAME_WIDTH      18 /* of options and commands in a help */
 
 static const struct command *const nouns[] = {
-    bench_commands, tenants_commands, keys_commands, import_commands, adopt_commands, csr_commands,
-    token_commands, status_commands,  NULL,
+    backup_commands, bench_commands, tenants_commands, keys_commands,   import_commands,
+    adopt_commands,  csr_commands,   token_commands,   status_commands, NULL,
 };
 
 /* ---- help */

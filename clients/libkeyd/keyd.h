@@ -30,6 +30,7 @@
 #ifndef KEYD_H
 #define KEYD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -472,6 +473,37 @@ int keyd_pin_change(struct keyd_client *client, struct keyd_pin_change **ret,
 
 /* Frees it. NULL is fine. */
 void keyd_pin_change_free(struct keyd_pin_change *change);
+
+/* ---- backup */
+
+/* Where a backup goes, file by file. A function that returns false ends it. */
+struct keyd_backup_sink {
+    void *context;
+    /* A file begins: relative, '/' between, every part of [A-Za-z0-9._-], none begins with '.'. */
+    bool (*begin)(void *context, const char *name, uint64_t size);
+    bool (*write)(void *context, const void *bytes, size_t len);
+    bool (*end)(void *context); /* it is whole, and its SHA-256 is the one in the manifest */
+};
+
+/* What a backup is of. */
+struct keyd_backup {
+    char time[24]; /* RFC 3339, UTC */
+    char keyd[32]; /* its version */
+    char token_label[40], token_serial[24];
+    uint32_t token_private_keys;
+    uint32_t keys; /* in the registry */
+    size_t files;
+    uint64_t bytes;
+    bool token_files;     /* the token's files are in it; if not, the token needs its own backup */
+    char pin_source[512]; /* where the token's PIN is, which is in no backup */
+};
+
+/* Makes a backup of keyd's registry and, where the token keeps its files with keyd, of the token.
+ * keyd serves meanwhile. The last file is MANIFEST: without it a backup is not whole. Fails with
+ * KEYD_BUSY while another one is made, KEYD_NOT_FOUND when keyd's custodian was replaced meanwhile
+ * (begin again), KEYD_STORAGE when the sink gave up. */
+int keyd_backup(struct keyd_client *client, const struct keyd_backup_sink *sink,
+                struct keyd_backup *ret, struct keyd_error *error);
 
 /* How keyd is doing. Freed with keyd_status_free. */
 int keyd_status(struct keyd_client *client, struct keyd_status **ret, struct keyd_error *error);

@@ -59,6 +59,14 @@ struct pin_talk {
     bool given;
 };
 
+/* What a backup is read from (verb_backup.c). */
+struct snapshot {
+    int fd; /* a file without a name; -1: there is none */
+    uint8_t id[16];
+    uint64_t size, manifest_at; /* bytes, and where the manifest begins */
+    uint64_t until;             /* clock_us: forgotten then, unless it is read */
+};
+
 struct custodian {
     struct chan *parent;
     struct peer peers[PEERS_MAX]; /* fd -1: free */
@@ -87,6 +95,7 @@ struct custodian {
     uint64_t tidy_at; /* clock_us: when to look for import keys that may go; 0: no need */
     struct pin_talk pin;
     struct bench *bench; /* of the token-bench that is going on (verb_bench.c) */
+    struct snapshot snapshot;
     char notes[NOTES_MAX][NOTE_SIZE];
     size_t note_count;
 };
@@ -96,6 +105,9 @@ struct custodian {
 /* From MSG_START to MSG_READY. On failure what was opened stays in c, to be closed by the caller.
  */
 bool custodian_start(struct custodian *c, struct err *err) MUST_USE;
+
+/* Adds to an error of the start what token and registry say about it. */
+void start_explain(const struct custodian *c, struct err *err);
 
 /* ---- reconcile.c */
 
@@ -222,6 +234,15 @@ Keyd__V1__Finding *finding_to_wire(const struct ask *ask, const struct finding *
                                    const char *name, const uint8_t *cka_id, size_t cka_id_len,
                                    struct err *err) MUST_USE;
 
+/* verb_backup.c */
+bool verb_backup(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_backup.c */
+bool verb_backup_read(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* Forgets the snapshot, if there is one. (verb_backup.c) */
+void backup_forget(struct custodian *c);
+/* Removes what a custodian that was killed while it took a snapshot has left. (verb_backup.c) */
+void backup_clean(struct custodian *c);
+
 /* A key in the reply's form, with its SPKI and CKA_ID if `whole`. NULL: err is set. (verbs_keys.c)
  */
 Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
@@ -238,6 +259,9 @@ bool intent_name(struct registry_intent *i, const char *tenant, const char *name
 
 /* Gives the intent its id, and the CKA_ID that follows from it and the purposes. */
 bool intent_seal(struct registry_intent *i, struct err *err) MUST_USE;
+
+/* Whether a CKA_ID has the form of those that intent_seal makes. */
+bool intent_id_is_ours(const uint8_t *cka_id, size_t len);
 
 /* CKA_LABEL of the object that is to be. */
 void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX]);

@@ -17,6 +17,7 @@
 
 #include "keyd/custodian/internal.h"
 #include "keyd/process/log.h"
+#include "keyd/token/softhsm.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -48,6 +49,8 @@ static const struct served {
     {V(TOKEN_SWEEP), true, verb_token_sweep},
     {V(TOKEN_BENCH), false, verb_token_bench},
     {V(PIN_CHANGE), true, verb_pin_change},
+    {V(BACKUP), false, verb_backup},
+    {V(BACKUP_READ), false, verb_backup_read},
 };
 
 static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)
@@ -277,10 +280,13 @@ static void serve_request(struct custodian *c, const struct request *r, struct a
 
     if (e)
         answer.id = e->id;
-    if (!e || err.code != ERR_NONE || !serve_it(c, r, &ask, &answer, &err))
-        refuse(c, r, e, &err);
-    else
+    if (e && err.code == ERR_NONE && serve_it(c, r, &ask, &answer, &err)) {
         put_answer(c, r, &answer);
+        return;
+    }
+    if (err.code == ERR_TOKEN)
+        softhsm_explain(c->state_dir, &err);
+    refuse(c, r, e, &err);
 }
 
 void request_serve(struct custodian *c)

@@ -111,6 +111,20 @@ bool verb_keys_enable(struct custodian *c, const struct ask *ask, envelope *ret,
     return true;
 }
 
+/* Of several objects with the key's CKA_ID only one can be the key: which one is for people. */
+static bool at_most_one(struct custodian *c, const struct registry_key *key, struct err *err)
+{
+    token_handle handle;
+
+    if (token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err) ||
+        err->code == ERR_NOT_FOUND)
+        return true;
+    err_prefix(err, "the key %s/%s is not destroyed", key->tenant, key->name);
+    return err->code != ERR_CONFLICT ? false
+                                     : err_hint(err, "keydctl token-objects shows both: remove the "
+                                                     "one that is not keyd's by the token's tools");
+}
+
 bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err)
 {
     Keyd__V1__KeysDestroyReply *reply = ask_alloc(ask, sizeof(*reply), err);
@@ -120,6 +134,7 @@ bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret
     keyd__v1__keys_destroy_reply__init(reply);
     TRY(registry_key_find(c->registry, ask->e->keys_destroy->key, &key, err));
     TRY(registry_key_unused(c->registry, &key, err));
+    TRY(at_most_one(c, &key, err));
     TRY(change(c, &key, REGISTRY_KEY_DESTROYING, KEY_DESTROYED, err));
     TRY(destroy_finish(c, &key, err));
     TRY(reply->key = key_to_wire(c, ask, &key, true, err));

@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
     {V(TOKEN_SWEEP),       "token-sweep",       OPER,      SCOPE_NODE,       NO,       CUST},
     {V(TOKEN_BENCH),       "token-bench",       OPER,      SCOPE_NODE,       NO,       CUST},
     {V(PIN_CHANGE),        "pin-change",        OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(BACKUP),            "backup",            OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(BACKUP_READ),       "backup-read",       OPER,      SCOPE_NODE,       NO,       CUST},
     {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
 };
 /* clang-format on */

@@ -143,3 +143,8 @@ bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_ke
     *ret_keys = keys;
     return true;
 }
+
+bool registry_copy(struct registry *r, const char *path, struct err *err)
+{
+    return db_copy(r->db, path, err);
+}

@@ -29,6 +29,9 @@ void registry_close(struct registry *r);
 bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_keys,
                      struct err *err) MUST_USE;
 
+/* Writes a copy of the registry, as the last change left it, to a file that is not there yet. */
+bool registry_copy(struct registry *r, const char *path, struct err *err) MUST_USE;
+
 /* ---- tenants (tenants.c) */
 
 struct registry_tenant {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/keys.h"
+#include "proto/manifest.h"
 
 #define CREATED 1700000000 /* 2023-11-14T22:13:20Z */
 
@@ -402,6 +403,89 @@ static bool pin_change(struct arena *a, envelope *e)
     return true;
 }
 
+/* ---- backup: two files and their manifest, the same at each call */
+
+#define BACKUP_FILE 700u
+
+static void add_file(struct buf *stream, struct buf *manifest, const char *name)
+{
+    struct manifest_file file = {.size = BACKUP_FILE};
+    struct sum sum = {.ctx = NULL};
+    struct err err;
+    uint8_t *bytes = buf_room(stream, BACKUP_FILE, 1u << 20);
+
+    memset(bytes, name[0], BACKUP_FILE);
+    buf_fill(stream, BACKUP_FILE);
+    snprintf(file.name, sizeof(file.name), "%s", name);
+    if (!sum_begin(&sum, &err) || !sum_add(&sum, bytes, BACKUP_FILE) || !sum_end(&sum, file.sum) ||
+        !manifest_add(manifest, &file, &err))
+        abort();
+    sum_free(&sum);
+}
+
+static struct buf backup_stream(uint64_t *ret_manifest_at)
+{
+    const struct manifest head = {
+        .time = "2026-11-23T21:00:00Z", .keyd = "0.1.0", .token_label = "keyd", .keys = 3};
+    struct buf stream = {.bytes = NULL}, manifest = {.bytes = NULL};
+    struct err err;
+
+    if (!manifest_begin(&manifest, &head, &err))
+        abort();
+    add_file(&stream, &manifest, "registry.db");
+    add_file(&stream, &manifest, "tokens/1/token.object");
+    if (!manifest_end(&manifest, &err))
+        abort();
+    *ret_manifest_at = stream.len;
+    memcpy(buf_room(&stream, manifest.len, 1u << 20), buf_head(&manifest), manifest.len);
+    buf_fill(&stream, manifest.len);
+    buf_free(&manifest);
+    return stream;
+}
+
+static bool backup(const struct canned_how *how, struct arena *a, envelope *e)
+{
+    Keyd__V1__BackupReply *r = room(a, sizeof(*r));
+    static char pin_source[] = "/var/lib/keyd/user.pin";
+    uint64_t manifest_at;
+    struct buf stream = backup_stream(&manifest_at);
+
+    keyd__v1__backup_reply__init(r);
+    r->size = stream.len;
+    r->manifest_at = manifest_at;
+    r->pin_source = pin_source;
+    if (!how->empty)
+        r->snapshot = (ProtobufCBinaryData){.len = 16, .data = room(a, 16)};
+    buf_free(&stream);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_BACKUP_REPLY;
+    e->backup_reply = r;
+    return true;
+}
+
+/* In pieces of how->page hundred bytes; endless: the second file is not what it was. */
+static bool backup_read(const envelope *ask, const struct canned_how *how, struct arena *a,
+                        envelope *e)
+{
+    Keyd__V1__BackupReadReply *r = room(a, sizeof(*r));
+    uint64_t manifest_at, at = ask->backup_read->offset;
+    struct buf stream = backup_stream(&manifest_at);
+
+    keyd__v1__backup_read_reply__init(r);
+    if (how->endless)
+        buf_head(&stream)[manifest_at - 1] ^= 1;
+    if (at < stream.len && !ask->backup_read->done) {
+        size_t n = stream.len - (size_t)at;
+        if (how->page && n > 100 * how->page)
+            n = 100 * how->page;
+        r->data = (ProtobufCBinaryData){.len = n, .data = room(a, n)};
+        memcpy(r->data.data, buf_head(&stream) + at, n);
+    }
+    buf_free(&stream);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_BACKUP_READ_REPLY;
+    e->backup_read_reply = r;
+    return true;
+}
+
 /* ---- status */
 
 static Keyd__V1__Process *process_of(struct arena *a, const char *name, uint32_t pid,
@@ -531,6 +615,10 @@ bool canned_answer(const envelope *ask, const struct canned_how *how, struct are
         return token_bench(ask, how, a, e);
     case KEYD__V1__ENVELOPE__BODY_PIN_CHANGE:
         return pin_change(a, e);
+    case KEYD__V1__ENVELOPE__BODY_BACKUP:
+        return backup(how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_BACKUP_READ:
+        return backup_read(ask, how, a, e);
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         return status(how, a, e);
     default:

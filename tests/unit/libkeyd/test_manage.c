@@ -2,6 +2,7 @@
  *
  * The verbs of management: tenants.c, keys.c, objects.c, status.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/libkeyd/fixture.h"
@@ -365,6 +366,106 @@ static void test_sweep(void **state)
     server_stop(s, true);
 }
 
+/* ---- backup */
+
+struct folder {
+    size_t files, ended, bytes;
+    const char *stop_at; /* the sink gives up there */
+    char last[64];
+};
+
+static bool sink_begin(void *context, const char *name, uint64_t size)
+{
+    struct folder *f = context;
+
+    assert_int_equal(f->ended, f->files);
+    f->files++;
+    f->bytes = (size_t)size;
+    snprintf(f->last, sizeof(f->last), "%s", name);
+    return !f->stop_at || strcmp(f->stop_at, name) != 0;
+}
+
+static bool sink_write(void *context, const void *bytes, size_t len)
+{
+    struct folder *f = context;
+
+    (void)bytes;
+    assert_true(len > 0 && len <= f->bytes);
+    f->bytes -= len;
+    return true;
+}
+
+static bool sink_end(void *context)
+{
+    struct folder *f = context;
+
+    assert_int_equal(f->bytes, 0);
+    f->ended++;
+    return true;
+}
+
+static void test_backup(void **state)
+{
+    static const uint32_t hundreds[] = {0, 1, 7, 10};
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct folder f = {.files = 0};
+        const struct keyd_backup_sink sink = {&f, sink_begin, sink_write, sink_end};
+        struct keyd_backup b;
+
+        server_set(s, &(struct server_knobs){.page = hundreds[i]});
+        assert_int_equal(keyd_backup(c, &sink, &b, &error), KEYD_OK);
+        assert_int_equal(f.ended, 3);
+        assert_string_equal(f.last, "MANIFEST");
+        assert_int_equal(b.files, 2);
+        assert_int_equal(b.bytes, 1400);
+        assert_int_equal(b.keys, 3);
+        assert_true(b.token_files);
+        assert_string_equal(b.time, "2026-11-23T21:00:00Z");
+        assert_string_equal(b.pin_source, "/var/lib/keyd/user.pin");
+    }
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+/* Whatever goes wrong, no MANIFEST was handed over: the backup is not whole. */
+static void test_backup_that_is_none(void **state)
+{
+    static const struct {
+        struct server_knobs knobs;
+        const char *stop_at;
+        int code;
+        const char *word;
+        size_t ended;
+    } rows[] = {
+        {{.endless = true}, NULL, KEYD_INTERNAL, "tokens/1/token.object came with another", 1},
+        {{.nonsense = NONSENSE_EMPTY}, NULL, KEYD_INTERNAL, "names no snapshot", 0},
+        {{.page = 1}, "tokens/1/token.object", KEYD_STORAGE, "could not be written", 1},
+        {{.page = 1}, "MANIFEST", KEYD_STORAGE, "could not be written", 2},
+    };
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct folder f = {.stop_at = rows[i].stop_at};
+        const struct keyd_backup_sink sink = {&f, sink_begin, sink_write, sink_end};
+        struct keyd_backup b;
+        struct keyd_error error;
+
+        server_set(s, &rows[i].knobs);
+        assert_int_equal(keyd_backup(c, &sink, &b, &error), rows[i].code);
+        assert_non_null(strstr(error.message, rows[i].word));
+        assert_int_equal(f.ended, rows[i].ended);
+    }
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_keys),     cmocka_unit_test(test_one_key),
         cmocka_unit_test(test_csr),      cmocka_unit_test(test_objects),
         cmocka_unit_test(test_status),   cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_backup),   cmocka_unit_test(test_backup_that_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, fixture_done);
