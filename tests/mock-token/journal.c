@@ -65,7 +65,8 @@ void say_template(const CK_ATTRIBUTE *list, CK_ULONG count)
 
     add(" {");
     for (CK_ULONG i = 0; i < count; i++)
-        add("%s%s", i ? " " : "", names_text(NAMES_ATTRIBUTE, list[i].type, buf));
+        add("%s%s%s", i ? " " : "", names_text(NAMES_ATTRIBUTE, list[i].type, buf),
+            list[i].pValue ? "" : "?");
     add("}");
 }
 

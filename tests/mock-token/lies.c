@@ -51,7 +51,7 @@ static CK_RV lying_sign_init(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HAN
 }
 
 static CK_RV lying_sign(CK_SESSION_HANDLE s, CK_BYTE *data, CK_ULONG len, CK_BYTE *sig,
-                      CK_ULONG *sig_len)
+                        CK_ULONG *sig_len)
 {
     CK_ULONG room = *sig_len;
     CK_RV rv = real->C_Sign(s, data, len, sig, sig_len);
@@ -90,8 +90,8 @@ static bool translate(CK_ATTRIBUTE *a)
 }
 
 static CK_RV lying_generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG pub_n,
-                          CK_ATTRIBUTE *priv, CK_ULONG priv_n, CK_OBJECT_HANDLE *pub_h,
-                          CK_OBJECT_HANDLE *priv_h)
+                            CK_ATTRIBUTE *priv, CK_ULONG priv_n, CK_OBJECT_HANDLE *pub_h,
+                            CK_OBJECT_HANDLE *priv_h)
 {
     if (lies.fail_generate)
         return lies.fail_generate;
@@ -107,7 +107,7 @@ static CK_RV lying_generate(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *
 }
 
 static CK_RV lying_copy(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *list, CK_ULONG n,
-                      CK_OBJECT_HANDLE *copy)
+                        CK_OBJECT_HANDLE *copy)
 {
     return lies.fail_copy ? lies.fail_copy : real->C_CopyObject(s, o, list, n, copy);
 }
@@ -147,7 +147,7 @@ static CK_RV lying_get(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a,
 }
 
 static CK_RV lying_wrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with,
-                      CK_OBJECT_HANDLE key, CK_BYTE *out, CK_ULONG *len)
+                        CK_OBJECT_HANDLE key, CK_BYTE *out, CK_ULONG *len)
 {
     return lies.wraps ? CKR_OK : real->C_WrapKey(s, m, with, key, out, len);
 }
@@ -211,8 +211,9 @@ static bool is_private(const CK_ATTRIBUTE *list, CK_ULONG n)
     return false;
 }
 
-static CK_RV lying_unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with, CK_BYTE *blob,
-                        CK_ULONG len, CK_ATTRIBUTE *list, CK_ULONG n, CK_OBJECT_HANDLE *key)
+static CK_RV lying_unwrap(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE with,
+                          CK_BYTE *blob, CK_ULONG len, CK_ATTRIBUTE *list, CK_ULONG n,
+                          CK_OBJECT_HANDLE *key)
 {
     CK_RSA_PKCS_OAEP_PARAMS sha1 = {CKM_SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, NULL, 0};
     CK_MECHANISM any = {CKM_RSA_PKCS_OAEP, &sha1, sizeof(sha1)};

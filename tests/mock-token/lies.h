@@ -9,7 +9,8 @@
 #include <p11-kit/pkcs11.h>
 #include <stdbool.h>
 
-/* The module has one, by the name of `lies`. Calls are counted, and fail, below the script: its failures are not in these numbers. */
+/* The module has one, by the name of `lies`. Calls are counted, and fail, below the script: its
+ * failures are not in these numbers. */
 struct lies {
     unsigned logins, sign_inits, finds;                                     /* calls so far */
     CK_RV fail_login, fail_sign, fail_generate, fail_copy, fail_initialize; /* CKR_OK: does not */

@@ -18,16 +18,15 @@ CK_FUNCTION_LIST *lies_over(CK_FUNCTION_LIST *real);
 /* Switches the lie of this name on; false when there is none. */
 bool lies_tell(const char *name);
 
-
 /* ---- script.c */
 
 /* What is to be done about a call. */
 struct fate {
     unsigned slow_ms;
     bool hang;
-    bool crash, crash_after;   /* before it is passed on; after */
-    bool fail, fail_after;     /* instead of passing it on; it is passed on, and denied */
-    CK_RV rv;                  /* of a failure */
+    bool crash, crash_after; /* before it is passed on; after */
+    bool fail, fail_after;   /* instead of passing it on; it is passed on, and denied */
+    CK_RV rv;                /* of a failure */
 };
 
 /* Reads the script if it is new or has changed; counting begins anew then. */
@@ -53,7 +52,8 @@ void say_mechanism(const CK_MECHANISM *mechanism);
 /* Adds " CKM_ECDSA". */
 void say_mechanism_type(CK_MECHANISM_TYPE type);
 
-/* Adds " {CKA_TOKEN CKA_LABEL}": the types, never the values. */
+/* Adds " {CKA_TOKEN CKA_LABEL}": the types, never the values; "CKA_LABEL?" without a buffer: asked
+ * is only whether it is there. */
 void say_template(const CK_ATTRIBUTE *list, CK_ULONG count);
 
 /* Adds which object it is: " token CKO_PRIVATE_KEY 010d..." or " session ...", with its CKA_ID. */

@@ -13,10 +13,10 @@
 #include "keyd/token/names.h"
 #include "tests/mock-token/mock.h"
 
-#define RULES_MAX  16
-#define WORDS_MAX  12
-#define BESIDE     "mock-token.script"
-#define RV_NAMED   0x300 /* all CKR_ that have a name are below */
+#define RULES_MAX 16
+#define WORDS_MAX 12
+#define BESIDE    "mock-token.script"
+#define RV_NAMED  0x300 /* all CKR_ that have a name are below */
 
 struct rule {
     unsigned first, last; /* which of the calls, from 1 */

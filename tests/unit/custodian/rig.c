@@ -18,6 +18,7 @@
 #include "proto/base/mem.h"
 
 struct rig rig;
+struct rig_tracer rig_tracer = {.fd = -1};
 
 /* ---- processes */
 
@@ -93,6 +94,8 @@ static void become_custodian(int fd)
     struct chan parent;
     struct err err;
 
+    if (rig_tracer.child)
+        rig_tracer.child();
     signal(SIGPIPE, SIG_IGN);
     log_init("custodian");
     if (!sandbox_basics(true, &err) ||
@@ -135,6 +138,8 @@ void rig_start_with_pin(const char *pin)
         become_custodian(ends[1]);
     }
     close(ends[1]);
+    if (rig_tracer.started)
+        rig_tracer.started(rig.pid);
     must(chan_open(&rig.parent, ends[0], PROC_PARENT, PROC_CUSTODIAN, 0, 0, &err), &err);
     send_start(pin);
     rig_pump(WAIT_MS, &rig.ready);
@@ -167,6 +172,10 @@ int rig_wait(void)
 
     rig.pid = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    while (WIFSTOPPED(status)) {
+        rig_tracer.stopped(pid, status);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
     return status;
 }
 
@@ -369,14 +378,17 @@ static void flush_all(void)
 
 static void pump_once(int ms)
 {
-    struct pollfd fds[ENDS_MAX + 1];
+    struct pollfd fds[ENDS_MAX + 2];
 
     flush_all();
     for (size_t i = 0; i < ENDS_MAX; i++)
         fds[i] = (struct pollfd){.fd = rig.ends[i].chan.fd, .events = POLLIN};
     fds[ENDS_MAX] = (struct pollfd){.fd = rig.parent.fd, .events = POLLIN};
-    if (poll(fds, ENDS_MAX + 1, ms) <= 0)
+    fds[ENDS_MAX + 1] = (struct pollfd){.fd = rig_tracer.fd, .events = POLLIN};
+    if (poll(fds, ENDS_MAX + 2, ms) <= 0)
         return;
+    if (fds[ENDS_MAX + 1].revents)
+        rig_tracer.look(rig.pid);
     for (size_t i = 0; i < ENDS_MAX; i++)
         if (fds[i].revents)
             read_end(&rig.ends[i]);

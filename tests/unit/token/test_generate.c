@@ -10,8 +10,8 @@
 #include "keyd/token/attrs.h"
 #include "keyd/token/internal.h"
 #include "keyd/token/sign.h"
-#include "tests/unit/token/fixture.h"
 #include "tests/mock-token/lies.h"
+#include "tests/unit/token/fixture.h"
 
 static struct lies *lies;
 static struct token *token;

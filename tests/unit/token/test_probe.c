@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "keyd/token/internal.h"
-#include "tests/unit/token/fixture.h"
 #include "tests/mock-token/lies.h"
+#include "tests/unit/token/fixture.h"
 
 static struct lies *lies;
 static struct token *token;

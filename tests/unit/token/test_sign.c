@@ -12,8 +12,8 @@
 #include <time.h>
 
 #include "keyd/token/internal.h"
-#include "tests/unit/token/fixture.h"
 #include "tests/mock-token/lies.h"
+#include "tests/unit/token/fixture.h"
 
 static struct lies *lies;
 static struct token *token;

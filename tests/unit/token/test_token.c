@@ -9,8 +9,8 @@
 #include "keyd/token/module.h"
 #include "keyd/token/sign.h"
 #include "proto/base/mem.h"
-#include "tests/unit/token/fixture.h"
 #include "tests/mock-token/lies.h"
+#include "tests/unit/token/fixture.h"
 
 static struct lies *lies;
 

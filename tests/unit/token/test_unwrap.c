@@ -11,9 +11,9 @@
 #include "keyd/token/attrs.h"
 #include "keyd/token/internal.h"
 #include "keyd/token/sign.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/import/wrapper.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/mock-token/lies.h"
 
 static struct lies *lies;
 static struct token *token;
