@@ -159,8 +159,7 @@ void script_refresh(void)
     char line[1024];
     struct stat st;
 
-    if (!*path)
-        find_path();
+    find_path();
     if (!*path || stat(path, &st) != 0 || same(&st, &known))
         return;
     FILE *f = fopen(path, "re");
