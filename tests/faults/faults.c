@@ -12,7 +12,6 @@
 #define TRIES_MAX    4  /* of the verb after its fault */
 #define START_BUDGET 24 /* points of a start in the ordinary run */
 #define ROWS_MAX     64
-#define LINGER_MS    20 /* in which a custodian that lost its session is gone as a rule */
 
 static const struct fault *fault;
 static struct guard guard;
@@ -133,11 +132,20 @@ void faults_serve(void)
     connect_all();
 }
 
+/* One that lost its session ends after its answer, before it serves anything else. */
+static bool is_staying(void)
+{
+    Keyd__V1__TenantsList body = KEYD__V1__TENANTS_LIST__INIT;
+    REQUEST(e, TENANTS_LIST, tenants_list, &body);
+
+    rig_ask(&e, ROLE_OPERATOR, WAIT_MS);
+    return rig_answer() != NULL;
+}
+
 /* If it is going or gone, another one serves. True: it was another one. */
 static bool renew(void)
 {
-    rig_pump(LINGER_MS, &rig.over);
-    if (!rig.over)
+    if (!rig.over && is_staying())
         return false;
     (void)rig_wait();
     faults_serve();
@@ -247,12 +255,8 @@ static void row_begin(void)
 
 static void row_end(void)
 {
-    if (!rig.over)
-        rig_pump(LINGER_MS, &rig.over);
-    if (rig.over)
-        (void)rig_wait();
-    else
-        rig_stop();
+    (void)renew();
+    rig_stop();
     faults_serve();
     whole_check(true);
     rig_stop();
