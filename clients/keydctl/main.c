@@ -16,8 +16,8 @@
 #define DEFAULT_TIMEOUT 10
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands, token_commands,
-    status_commands,  NULL,
+    tenants_commands, keys_commands,  import_commands, adopt_commands,
+    csr_commands,     token_commands, status_commands, NULL,
 };
 
 /* ---- help */
@@ -49,7 +49,8 @@ static int help(void)
            "  1  refused: the same command will be refused again\n"
            "  2  the command line cannot be understood\n"
            "  3  try again later: keyd is busy, restarting or not there\n"
-           "  4  a fault of keyd, its token or its storage\n");
+           "  4  a fault of keyd, its token or its storage\n"
+           "  5  token-objects --findings: a danger stands\n");
     return STATUS_DONE;
 }
 

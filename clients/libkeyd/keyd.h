@@ -182,6 +182,7 @@ struct keyd_key {
     size_t spki_len;
     uint8_t *cka_id; /* CKA_ID in the token; NULL in lists */
     size_t cka_id_len;
+    int adopted; /* not 0: the token had it before keyd knew it */
 };
 
 struct keyd_attribute {
@@ -197,6 +198,30 @@ struct keyd_object {
     char *key; /* "tenant/name" if keyd knows it, else "" */
     struct keyd_attribute *attributes;
     size_t attribute_count;
+};
+
+enum keyd_severity {
+    KEYD_NOTE = 1,    /* worth knowing */
+    KEYD_WARNING = 2, /* to be looked into */
+    KEYD_DANGER = 3   /* a key of keyd's is not as safe as it should be, or not there */
+};
+
+/* What is not as it should be with an object or a key. */
+struct keyd_finding {
+    int severity; /* enum keyd_severity */
+    char *kind;   /* "extractable" */
+    char *object; /* "tenant/name" if keyd knows it, else its label */
+    uint8_t *cka_id;
+    size_t cka_id_len;
+    char *text;   /* what is wrong */
+    char *advice; /* what to do about it */
+};
+
+/* What a generation that was cut short has left in the token. */
+struct keyd_fragment {
+    uint8_t *id;
+    size_t id_len;
+    char *what; /* in words */
 };
 
 struct keyd_process {
@@ -341,12 +366,49 @@ int keyd_create_csr(struct keyd_client *client, const char *key, const char *sub
                     const char *const *sans, size_t san_count, char **ret_pem,
                     struct keyd_error *error);
 
-/* Every object in the token. Freed with keyd_objects_free. */
+/* Every object in the token, and what is not as it should be with them, or is not there though it
+ * should: the worst first. ret_findings NULL: they are not wanted. Freed with keyd_objects_free and
+ * keyd_findings_free. */
 int keyd_token_objects(struct keyd_client *client, struct keyd_object **ret, size_t *ret_count,
+                       struct keyd_finding **ret_findings, size_t *ret_finding_count,
                        struct keyd_error *error);
 
 /* Frees a list of objects. */
 void keyd_objects_free(struct keyd_object *objects, size_t count);
+
+/* Frees a list of findings. */
+void keyd_findings_free(struct keyd_finding *findings, size_t count);
+
+/* What keyd_keys_adopt is to do. */
+struct keyd_adopt {
+    const char *object; /* RFC 7512 URI of one private key: "pkcs11:object=www" */
+    const char *tenant;
+    const char *name;
+    uint32_t purposes;         /* 0: as keyd_keys_generate */
+    const char *const *accept; /* kinds of findings that are accepted, accept_count of them */
+    size_t accept_count;
+    int look; /* not 0: only tell what would be adopted */
+};
+
+/* Brings a private key under keyd that the token holds already; the object itself is not changed.
+ * What is found on it (warnings, dangers) must be accepted: KEYD_DENIED names the kinds that were
+ * not. So look first, show it to somebody, then adopt with what was accepted. KEYD_AMBIGUOUS names
+ * the objects when several fit. *ret_key is NULL after a look, else freed with keyd_keys_free(key,
+ * 1); the object with keyd_objects_free(object, 1), the findings with keyd_findings_free. */
+int keyd_keys_adopt(struct keyd_client *client, const struct keyd_adopt *what,
+                    struct keyd_key **ret_key, struct keyd_object **ret_object,
+                    struct keyd_finding **ret_findings, size_t *ret_finding_count,
+                    struct keyd_error *error);
+
+/* The fragments in the token. With `sweep` (of a call before; sweep_count of them): removes those,
+ * as far as keyd itself still finds them to be fragments, and gives what was removed. Freed with
+ * keyd_fragments_free. */
+int keyd_token_sweep(struct keyd_client *client, const struct keyd_fragment *sweep,
+                     size_t sweep_count, struct keyd_fragment **ret, size_t *ret_count,
+                     struct keyd_error *error);
+
+/* Frees a list of fragments. */
+void keyd_fragments_free(struct keyd_fragment *fragments, size_t count);
 
 /* How keyd is doing. Freed with keyd_status_free. */
 int keyd_status(struct keyd_client *client, struct keyd_status **ret, struct keyd_error *error);

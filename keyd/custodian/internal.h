@@ -5,6 +5,7 @@
 #ifndef KEYD_CUSTODIAN_INTERNAL_H
 #define KEYD_CUSTODIAN_INTERNAL_H
 
+#include "keyd/custodian/findings.h"
 #include "keyd/policy/verbs.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
@@ -178,6 +179,22 @@ bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct
 /* verb_objects.c */
 bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 
+/* verb_adopt.c */
+bool verb_keys_adopt(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_sweep.c */
+bool verb_token_sweep(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* An object in the reply's form. (verb_objects.c) */
+bool object_to_wire(const struct custodian *c, const struct ask *ask,
+                    const struct token_object *from, Keyd__V1__TokenObject **ret,
+                    struct err *err) MUST_USE;
+
+/* A finding in the reply's form; NULL: err is set. `name`: of the key or object. (verb_objects.c)
+ */
+Keyd__V1__Finding *finding_to_wire(const struct ask *ask, const struct finding *from,
+                                   const char *name, const uint8_t *cka_id, size_t cka_id_len,
+                                   struct err *err) MUST_USE;
+
 /* A key in the reply's form, with its SPKI and CKA_ID if `whole`. NULL: err is set. (verbs_keys.c)
  */
 Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
@@ -212,7 +229,8 @@ bool verb_import_key(struct custodian *c, const struct ask *ask, envelope *ret, 
 bool verb_import_key_rotate(struct custodian *c, const struct ask *ask, envelope *ret,
                             struct err *err);
 
-#define IMPORT_NONCE_S 120 /* how long an import may take from nonce to key */
+#define IMPORT_LABEL   "keyd/import key" /* its CKA_LABEL */
+#define IMPORT_NONCE_S 120               /* how long an import may take from nonce to key */
 
 /* Finds out how the token takes keys in, if there is an import key; if not, that is left to the
  * first need, since it takes a moment. Fails only when token or registry do. */

@@ -139,8 +139,12 @@ static bool finish_page(struct custodian *c, const struct registry_key *rows, si
                         struct err *err)
 {
     for (size_t i = 0; i < count; i++)
-        if (rows[i].state == REGISTRY_KEY_DESTROYING)
-            TRY(destroy_finish(c, &rows[i], err));
+        if (rows[i].state == REGISTRY_KEY_DESTROYING && !destroy_finish(c, &rows[i], err)) {
+            if (err->code != ERR_CONFLICT)
+                return false;
+            custodian_note(c, "%s/%s is not destroyed yet: %s", rows[i].tenant, rows[i].name,
+                           err->text); /* that is no reason not to serve the others */
+        }
     return true;
 }
 
@@ -164,19 +168,19 @@ static bool finish_destroys(struct custodian *c, struct err *err)
 
 /* ---- keys */
 
-struct finding {
+struct comparison {
     struct census census;
     uint32_t registered, missing, doubled;
     size_t known;      /* private keys of the token that are registered */
     char example[160]; /* names of missing keys */
 };
 
-static void finding_free(struct finding *f)
+static void comparison_free(struct comparison *f)
 {
     census_free(&f->census);
 }
 
-static void note_missing(struct finding *f, const struct registry_key *key)
+static void note_missing(struct comparison *f, const struct registry_key *key)
 {
     size_t at = strlen(f->example);
 
@@ -193,7 +197,7 @@ static enum key_state state_in(const struct registry_key *key, size_t there)
     return there == 1 ? KEY_ENABLED : KEY_MISSING;
 }
 
-static bool compare_key(struct custodian *c, struct finding *f, const struct registry_key *key,
+static bool compare_key(struct custodian *c, struct comparison *f, const struct registry_key *key,
                         struct err *err)
 {
     size_t first;
@@ -208,7 +212,7 @@ static bool compare_key(struct custodian *c, struct finding *f, const struct reg
     return publish_put(c, key, state_in(key, there), c->first_version, 0, err);
 }
 
-static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
+static bool compare_all(struct custodian *c, struct comparison *f, struct err *err)
 {
     AUTO_FREE struct registry_key *rows = mem_array(PAGE, sizeof(*rows));
     char after[2 * NAME_MAX_LEN + 2] = "";
@@ -228,7 +232,7 @@ static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
 }
 
 /* Import keys are in the token, too. One that is missing stops imports, not keyd. */
-static bool compare_import_keys(struct custodian *c, struct finding *f, struct err *err)
+static bool compare_import_keys(struct custodian *c, struct comparison *f, struct err *err)
 {
     AUTO_FREE struct registry_import_key *list = NULL;
     size_t count, first;
@@ -254,7 +258,7 @@ static size_t count_fragments(const struct census *s)
     return n;
 }
 
-static void report(struct custodian *c, const struct finding *f)
+static void report(struct custodian *c, const struct comparison *f)
 {
     size_t fragments = count_fragments(&f->census);
     size_t strangers = f->census.count - f->known - fragments;
@@ -272,7 +276,7 @@ static void report(struct custodian *c, const struct finding *f)
     if (fragments > 0)
         custodian_note(c,
                        "%zu private keys in the token have no CKA_ID: fragments of a generation "
-                       "that was cut short",
+                       "that was cut short, or not keyd's: keydctl token-objects tells",
                        fragments);
     if (strangers > 0)
         custodian_note(c, "%zu private keys in the token are not keyd's", strangers);
@@ -280,7 +284,7 @@ static void report(struct custodian *c, const struct finding *f)
 
 bool reconcile_all(struct custodian *c, struct err *err)
 {
-    CLEANUP(finding_free) struct finding f = {.registered = 0};
+    CLEANUP(comparison_free) struct comparison f = {.registered = 0};
 
     TRY(reconcile_intents(c, err));
     TRY(finish_destroys(c, err));

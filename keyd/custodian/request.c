@@ -35,6 +35,8 @@ static const struct served {
     {V(CREATE_CSR), false, verb_create_csr},
     {V(SIGN), false, verb_sign},
     {V(TOKEN_OBJECTS), false, verb_token_objects},
+    {V(KEYS_ADOPT), true, verb_keys_adopt},
+    {V(TOKEN_SWEEP), true, verb_token_sweep},
 };
 
 static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)

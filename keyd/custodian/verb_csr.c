@@ -14,6 +14,16 @@
 
 /* ---- the key's handle */
 
+/* What keyd made must be as it was made; what was adopted is as it was accepted. */
+static bool judge_handle(struct custodian *c, const struct table_key *key, token_handle handle,
+                         struct err *err)
+{
+    struct registry_key row;
+
+    TRY(registry_key_by_id(c->registry, key->id, &row, err));
+    return row.adopted || token_key_judge(c->token, handle, (enum key_type)key->type, err);
+}
+
 /* A handle signs for the first time only after it was proven; from then on it is in the table. */
 static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
                       struct err *err)
@@ -22,7 +32,7 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
 
     if (!handle) {
         TRY(token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err));
-        TRY(token_key_judge(c->token, handle, (enum key_type)key->type, err));
+        TRY(judge_handle(c, key, handle, err));
         TRY(token_prove(c->token, handle, (enum key_type)key->type, key->spki, key->spki_len, err));
         key->user = (void *)(uintptr_t)handle;
     }

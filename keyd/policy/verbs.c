@@ -33,6 +33,8 @@ static const struct verb verbs[] = {
     {V(KEYS_ENABLE),       "keys-enable",       OPER,      SCOPE_KEY,        NO,       CUST},
     {V(KEYS_DESTROY),      "keys-destroy",      OPER,      SCOPE_KEY,        NO,       CUST},
     {V(TOKEN_OBJECTS),     "token-objects",     OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(KEYS_ADOPT),        "keys-adopt",        OPER,      SCOPE_NODE,       NO,       CUST},
+    {V(TOKEN_SWEEP),       "token-sweep",       OPER,      SCOPE_NODE,       NO,       CUST},
     {V(STATUS),            "status",            OPER,      SCOPE_NODE,       NO,       GATE},
 };
 /* clang-format on */

@@ -67,6 +67,10 @@ static const char *const migrations[] = {
     "  SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents;"
     "DROP TABLE intents;"
     "ALTER TABLE intents_3 RENAME TO intents;",
+    /* 4: keys that the token had before keyd knew them, and how they were then */
+    "CREATE TABLE adoptions ("
+    "  key BLOB NOT NULL PRIMARY KEY REFERENCES keys (id) ON DELETE CASCADE,"
+    "  seen TEXT NOT NULL);",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

@@ -154,6 +154,77 @@ bool softhsm_guarded_file(const char *state_dir, const char *serial, char *path,
     return true;
 }
 
+/* ---- what a kill leaves of an object */
+
+#define SETTLED_S 60
+
+static bool is_empty_object(int dir, const char *name)
+{
+    size_t n = strlen(name);
+    struct stat st;
+
+    return n > 7 && n <= SOFTHSM_NAME_MAX && strcmp(name + n - 7, ".object") == 0 &&
+           strcmp(name, "token.object") != 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 1 &&
+           st.st_mtim.tv_sec + SETTLED_S < time(NULL);
+}
+
+/* The token's folder; *ret NULL: it has none. */
+static bool open_folder(const char *state_dir, const char *serial, DIR **ret, struct err *err)
+{
+    char path[PATH_MAX];
+
+    TRY(softhsm_guarded_file(state_dir, serial, path, sizeof(path), err));
+    if (!*path)
+        return true;
+    *strrchr(path, '/') = '\0';
+    DIR *dir = opendir(path);
+    if (!dir)
+        return err_errno(err, ERR_STORAGE, errno, "cannot read %s", path);
+    *ret = dir;
+    return true;
+}
+
+bool softhsm_empty_files(const char *state_dir, const char *serial,
+                         char (**ret)[SOFTHSM_NAME_MAX + 1], size_t *ret_count, struct err *err)
+{
+    CLEANUP(cleanup_dir) DIR *dir = NULL;
+    AUTO_FREE char(*list)[SOFTHSM_NAME_MAX + 1] = NULL;
+    size_t count = 0;
+
+    TRY(open_folder(state_dir, serial, &dir, err));
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!is_empty_object(dirfd(dir), e->d_name))
+            continue;
+        char(*grown)[SOFTHSM_NAME_MAX + 1] = mem_resize(list, count + 1, sizeof(*list));
+        if (!grown)
+            return err_set(err, ERR_INTERNAL, "no memory for a list of files");
+        list = grown;
+        snprintf(list[count++], sizeof(*list), "%s", e->d_name);
+    }
+    *ret = TAKE(list);
+    *ret_count = count;
+    return true;
+}
+
+bool softhsm_remove_empty(const char *state_dir, const char *serial, const char *name,
+                          bool *ret_gone, struct err *err)
+{
+    CLEANUP(cleanup_dir) DIR *dir = NULL;
+    char lock[SOFTHSM_NAME_MAX + 1];
+
+    *ret_gone = false;
+    TRY(open_folder(state_dir, serial, &dir, err));
+    if (!dir || strchr(name, '/') || !is_empty_object(dirfd(dir), name))
+        return true;
+    if (unlinkat(dirfd(dir), name, 0) != 0)
+        return err_errno(err, ERR_STORAGE, errno, "cannot remove %s of the token", name);
+    snprintf(lock, sizeof(lock), "%.*s.lock", (int)(strlen(name) - 7), name);
+    (void)unlinkat(dirfd(dir), lock, 0); /* SoftHSM's, beside each object */
+    *ret_gone = true;
+    return true;
+}
+
 /* ---- durability */
 
 /* File times advance in ticks of some milliseconds, so what changed shortly before the last look

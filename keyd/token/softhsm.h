@@ -26,4 +26,17 @@ bool softhsm_guarded_file(const char *state_dir, const char *serial, char *path,
  * changed since the last call (SoftHSM does not). */
 bool softhsm_sync(const char *state_dir, struct err *err) MUST_USE;
 
+#define SOFTHSM_NAME_MAX 63
+
+/* The names of empty object files of the token with this serial number, which PKCS#11 does not
+ * show: what a kill in the middle of a generation leaves. Files that changed within the last minute
+ * are left out: somebody may be about to write one. *ret is freed with mem_free. */
+bool softhsm_empty_files(const char *state_dir, const char *serial,
+                         char (**ret)[SOFTHSM_NAME_MAX + 1], size_t *ret_count,
+                         struct err *err) MUST_USE;
+
+/* Removes an empty object file, if it is one still. *ret_gone: it was, and is no more. */
+bool softhsm_remove_empty(const char *state_dir, const char *serial, const char *name,
+                          bool *ret_gone, struct err *err) MUST_USE;
+
 #endif

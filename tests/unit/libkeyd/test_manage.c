@@ -135,7 +135,7 @@ static void test_objects(void **state)
         size_t n = 0;
 
         server_set(s, &(struct server_knobs){.page = pages[i]});
-        assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_OK);
+        assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_OK);
         assert_int_equal(n, 2);
         assert_string_equal(o[0].cls, "CKO_PRIVATE_KEY");
         assert_string_equal(o[0].key, "acme/www");
@@ -216,7 +216,7 @@ static void test_lies(void **state)
 
     (void)state;
     assert_int_equal(keyd_tenants_list(c, &t, &n, &error), KEYD_INTERNAL);
-    assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_INTERNAL);
+    assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_list(c, NULL, &k, &n, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_show(c, "acme/www", &k, &error), KEYD_INTERNAL);
     assert_null(t);
