@@ -11,7 +11,12 @@
 #define STARTS_MAX   5  /* in a row, until one serves */
 #define TRIES_MAX    4  /* of the verb after its fault */
 #define START_BUDGET 24 /* points of a start in the ordinary run */
-#define ROWS_MAX     64
+#ifdef __SANITIZE_ADDRESS__
+#define SLOW 4 /* how many times fewer points are tried in the ordinary run */
+#else
+#define SLOW 1
+#endif
+#define ROWS_MAX 64
 
 static const struct fault *fault;
 static struct guard guard;
@@ -181,6 +186,8 @@ static void judge_refusal(const struct verb_row *v, unsigned n, unsigned kind)
         fail_msg("%s, point %u: refused instead of killed: %s", v->name, n, said);
     if (strstr(said, word) || (v->one_answer && strstr(said, "could not be unwrapped")))
         return;
+    if (strstr(said, "CKR_OPERATION_ACTIVE")) /* of a search whose end failed */
+        return;
     fail_msg("%s, point %u: no %s in \"%s\"", v->name, n, word, said);
 }
 
@@ -233,7 +240,7 @@ static unsigned try_point(const struct verb_row *v, unsigned n, unsigned kind)
 /* Whether this point of `all` is one of the `budget` that are tried. */
 static bool chosen(unsigned n, unsigned all, unsigned budget)
 {
-    budget /= fault->share;
+    budget = (budget + fault->share * SLOW - 1) / (fault->share * SLOW);
     return full || all <= budget || (n + seed) * budget % all < budget;
 }
 

@@ -4,6 +4,7 @@
  * that it is done.
  */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "keyd/registry/db.h"
 #include "keyd/token/unwrap.h"
@@ -235,6 +236,91 @@ static envelope *import(const char *subject, enum key_type type)
     return &e;
 }
 
+/* ---- what the token has already */
+
+static const char *stranger;
+
+static bool plant_stranger(struct token *t, struct registry *r, struct err *err)
+{
+    uint8_t spki[SPKI_MAX_LEN];
+    size_t len = sizeof(spki);
+    token_handle handle;
+
+    (void)r;
+    return token_generate(t, KEY_TYPE_RSA_2048, (const uint8_t *)stranger, strlen(stranger),
+                          stranger, true, &handle, spki, &len, err);
+}
+
+/* An RSA key under the subject's name, as another program would have made it. */
+static void plant(const char *subject)
+{
+    stranger = subject;
+    rig_stop();
+    rig_with_token(plant_stranger);
+    faults_serve();
+}
+
+static envelope *adopt(const char *subject, enum key_type type)
+{
+    static char uri[64];
+    BODY(KeysAdopt, KEYS_ADOPT, KEYS_ADOPT, keys_adopt);
+
+    (void)type;
+    snprintf(uri, sizeof(uri), "pkcs11:object=%s", subject);
+    body.object = uri;
+    body.tenant = (char *)"acme";
+    body.name = (char *)subject;
+    return &e;
+}
+
+/* The file that a killed generation leaves, beside the guarded one; old enough to be one. */
+static void plant_fragment(const char *subject)
+{
+    char path[800];
+
+    (void)subject;
+    int dir = (int)(strrchr(rig.guard, '/') - rig.guard);
+    snprintf(path, sizeof(path), "%.*s/01234567-89ab-cdef-0123-456789abcdef.object", dir,
+             rig.guard);
+    FILE *f = fopen(path, "w");
+    static const struct timespec long_ago[2];
+    assert_non_null(f);
+    assert_int_equal(futimens(fileno(f), long_ago), 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Those that a look tells of. */
+static envelope *sweep(const char *subject, enum key_type type)
+{
+    static uint8_t ids[8][KEY_ID_LEN];
+    static ProtobufCBinaryData named[8];
+    Keyd__V1__TokenSweep look = KEYD__V1__TOKEN_SWEEP__INIT;
+    REQUEST(first, TOKEN_SWEEP, token_sweep, &look);
+    BODY(TokenSweep, TOKEN_SWEEP, TOKEN_SWEEP, token_sweep);
+
+    (void)subject, (void)type;
+    const Keyd__V1__TokenSweepReply *reply =
+        rig_call(&first, KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP_REPLY)->token_sweep_reply;
+    for (size_t i = 0; i < reply->n_fragments && i < 8; i++) {
+        assert_int_equal(reply->fragments[i]->id.len, KEY_ID_LEN);
+        memcpy(ids[i], reply->fragments[i]->id.data, KEY_ID_LEN);
+        named[body.n_fragments++] = (ProtobufCBinaryData){KEY_ID_LEN, ids[i]};
+    }
+    body.fragments = named;
+    return &e;
+}
+
+static void is_swept(const char *subject)
+{
+    Keyd__V1__TokenSweep look = KEYD__V1__TOKEN_SWEEP__INIT;
+    REQUEST(e, TOKEN_SWEEP, token_sweep, &look);
+
+    (void)subject;
+    assert_int_equal(
+        rig_call(&e, KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP_REPLY)->token_sweep_reply->n_fragments,
+        0);
+}
+
 /* ---- a wreck */
 
 void verb_wreck(const char *subject)
@@ -276,6 +362,8 @@ const struct verb_row verb_rows[] = {
     {"keys-enable", KEY_TYPE_NONE, make_disabled, enable, is_enabled, ERR_NONE, .budget = 20},
     {"keys-destroy", KEY_TYPE_NONE, make_subject, destroy, is_gone, ERR_NOT_FOUND, .destroys = true,
      .budget = 30},
+    {"keys-adopt", KEY_TYPE_NONE, plant, adopt, is_enabled, ERR_EXISTS, .budget = 24},
+    {"token-sweep", KEY_TYPE_NONE, plant_fragment, sweep, is_swept, ERR_NONE, .budget = 16},
     {"create-csr", KEY_TYPE_NONE, make_subject, create_csr, is_enabled, ERR_NONE, .budget = 30},
     {"token-objects", KEY_TYPE_NONE, NULL, token_objects, NULL, ERR_NONE, .budget = 12},
 };

@@ -22,6 +22,15 @@ struct rig_tracer rig_tracer = {.fd = -1};
 
 /* ---- processes */
 
+/* A process that crashes ends: cmocka's handlers would go on with the test, in the child. */
+static void own_signals(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    signal(SIGFPE, SIG_DFL);
+    signal(SIGILL, SIG_DFL);
+}
+
 /* SoftHSM crashes in exit(3), and one C_Initialize is all it takes well: so each use of the token
  * is a process of its own. Returns what fn returned. */
 static int in_child(int (*fn)(void *), void *arg)
@@ -30,8 +39,10 @@ static int in_child(int (*fn)(void *), void *arg)
     int status;
 
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        own_signals();
         _exit(fn(arg));
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
@@ -96,6 +107,7 @@ static void become_custodian(int fd)
 
     if (rig_tracer.child)
         rig_tracer.child();
+    own_signals();
     signal(SIGPIPE, SIG_IGN);
     log_init("custodian");
     if (!sandbox_basics(true, &err) ||
