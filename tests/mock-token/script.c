@@ -160,7 +160,12 @@ void script_refresh(void)
     struct stat st;
 
     find_path();
-    if (!*path || stat(path, &st) != 0 || same(&st, &known))
+    if (!*path || stat(path, &st) != 0) {
+        rule_count = 0; /* no script, no rules */
+        known = (struct stat){0};
+        return;
+    }
+    if (same(&st, &known))
         return;
     FILE *f = fopen(path, "re");
     if (!f)
