@@ -410,7 +410,7 @@ static void object_done(struct token_object *o)
 
 void token_objects_free(struct token_object *objects, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; objects && i < count; i++)
         object_done(&objects[i]);
     mem_free(objects);
 }

@@ -120,7 +120,10 @@ bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS
 {
     CK_MECHANISM_INFO info;
 
-    if (t->p11->C_GetMechanismInfo(t->slot, mechanism, &info) != CKR_OK || !(info.flags & flag))
+    CK_RV rv = t->p11->C_GetMechanismInfo(t->slot, mechanism, &info);
+    if (rv != CKR_OK && rv != CKR_MECHANISM_INVALID) /* a moment's trouble is no lack of it */
+        rv = t->p11->C_GetMechanismInfo(t->slot, mechanism, &info);
+    if (rv != CKR_OK || !(info.flags & flag))
         return false;
     /* Tokens that give no range, or not for this mechanism, say 0. */
     return info.ulMaxKeySize == 0 || (bits >= info.ulMinKeySize && bits <= info.ulMaxKeySize);

@@ -19,8 +19,18 @@
 #include "proto/base/mem.h"
 
 struct rig rig;
+struct rig_tracer rig_tracer = {.fd = -1};
 
 /* ---- processes */
+
+/* A process that crashes ends: cmocka's handlers would go on with the test, in the child. */
+static void own_signals(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    signal(SIGFPE, SIG_DFL);
+    signal(SIGILL, SIG_DFL);
+}
 
 /* SoftHSM crashes in exit(3), and one C_Initialize is all it takes well: so each use of the token
  * is a process of its own. Returns what fn returned. */
@@ -30,8 +40,10 @@ static int in_child(int (*fn)(void *), void *arg)
     int status;
 
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        own_signals();
         _exit(fn(arg));
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
@@ -94,6 +106,9 @@ static void become_custodian(int fd)
     struct chan parent;
     struct err err;
 
+    if (rig_tracer.child)
+        rig_tracer.child();
+    own_signals();
     signal(SIGPIPE, SIG_IGN);
     log_init("custodian");
     if (!sandbox_basics(true, &err) ||
@@ -136,6 +151,8 @@ void rig_start_with_pin(const char *pin)
         become_custodian(ends[1]);
     }
     close(ends[1]);
+    if (rig_tracer.started)
+        rig_tracer.started(rig.pid);
     must(chan_open(&rig.parent, ends[0], PROC_PARENT, PROC_CUSTODIAN, 0, 0, &err), &err);
     send_start(pin);
     rig_pump(WAIT_MS, &rig.ready);
@@ -168,6 +185,10 @@ int rig_wait(void)
 
     rig.pid = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    while (WIFSTOPPED(status)) {
+        rig_tracer.stopped(pid, status);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
     return status;
 }
 
@@ -475,14 +496,17 @@ static void flush_all(void)
 
 static void pump_once(int ms)
 {
-    struct pollfd fds[ENDS_MAX + 1];
+    struct pollfd fds[ENDS_MAX + 2];
 
     flush_all();
     for (size_t i = 0; i < ENDS_MAX; i++)
         fds[i] = (struct pollfd){.fd = rig.ends[i].chan.fd, .events = POLLIN};
     fds[ENDS_MAX] = (struct pollfd){.fd = rig.parent.fd, .events = POLLIN};
-    if (poll(fds, ENDS_MAX + 1, ms) <= 0)
+    fds[ENDS_MAX + 1] = (struct pollfd){.fd = rig_tracer.fd, .events = POLLIN};
+    if (poll(fds, ENDS_MAX + 2, ms) <= 0)
         return;
+    if (fds[ENDS_MAX + 1].revents)
+        rig_tracer.look(rig.pid);
     for (size_t i = 0; i < ENDS_MAX; i++)
         if (fds[i].revents)
             read_end(&rig.ends[i]);

@@ -68,6 +68,17 @@ struct rig {
 
 extern struct rig rig;
 
+/* Who traces the custodian's system calls (tests/faults/trace.h). All NULL: nobody. */
+struct rig_tracer {
+    void (*child)(void);                    /* in it, first of all */
+    void (*started)(pid_t pid);             /* in the test, right after the fork */
+    void (*stopped)(pid_t pid, int status); /* waitpid(2) says that it stopped: goes on */
+    int fd;                                 /* readable when it may have stopped */
+    void (*look)(pid_t pid);                /* then: sees to all stops there are */
+};
+
+extern struct rig_tracer rig_tracer;
+
 /* For cmocka: a state directory and a token in it, no custodian yet. */
 int rig_setup(void **state);
 /* For cmocka: ends and removes everything. */

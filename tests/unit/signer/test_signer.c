@@ -645,9 +645,9 @@ static void test_lost_token(void **state)
     struct err err = {0};
 
     (void)state;
-    setenv("KEYD_ODD", "sign 32 3", 1); /* CKR_DEVICE_REMOVED; three C_SignInit still work */
-    struct rig r = rig_up(ODD_URI, &(struct table){0});
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 4 C_SignInit fail CKR_DEVICE_REMOVED\n");
+    struct rig r = rig_up(MOCK_URI, &(struct table){0});
+    mock_done();
     assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     put_sign(&r, 2, keys[P256].id, 0x0403, &t);
@@ -667,9 +667,9 @@ static void test_failing_signature(void **state)
     const struct tbs t = tls13("server");
 
     (void)state;
-    setenv("KEYD_ODD", "sign 6 3", 1); /* CKR_FUNCTION_FAILED */
-    struct rig r = rig_up(ODD_URI, &(struct table){0});
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 4 C_SignInit fail CKR_FUNCTION_FAILED\n");
+    struct rig r = rig_up(MOCK_URI, &(struct table){0});
+    mock_done();
     assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     expect_signed(&r, 1, &keys[P256], 0x0403, &t);
@@ -687,9 +687,9 @@ static void test_token_without_copies(void **state)
     const struct tbs t = tls13("server");
 
     (void)state;
-    setenv("KEYD_ODD", "copy 54 0", 1); /* CKR_FUNCTION_NOT_SUPPORTED */
-    struct rig r = rig_up(ODD_URI, &table);
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 1 C_CopyObject fail CKR_FUNCTION_NOT_SUPPORTED\n");
+    struct rig r = rig_up(MOCK_URI, &table);
+    mock_done();
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     expect_signed(&r, 1, &keys[P256], 0x0403, &t);
     rig_down(&r);
