@@ -74,11 +74,19 @@ json_t *key_json(const struct keyd_key *k)
                           "created", out_time(k->created));
 
     json_object_set_new(j, "spki_sha256", pin_json(k->id));
+    json_object_set_new(j, "adopted", json_boolean(k->adopted));
     if (k->spki)
         json_object_set_new(j, "spki", out_base64(k->spki, k->spki_len));
     if (k->cka_id)
         json_object_set_new(j, "cka_id", out_hex(k->cka_id, k->cka_id_len));
     return j;
+}
+
+static void text_origin(const json_t *adopted, char *buf)
+{
+    snprintf(buf, CELL_MAX, "%s",
+             json_is_true(adopted) ? "adopted: the token had it before"
+                                   : "made or imported by keyd");
 }
 
 static const struct column fields[] = {
@@ -89,6 +97,7 @@ static const struct column fields[] = {
     {.title = "id", .member = "id"},
     {.title = "SPKI SHA-256", .member = "spki_sha256"},
     {.title = "CKA_ID", .member = "cka_id"},
+    {.title = "origin", .member = "adopted", .text = text_origin},
     {.title = "created", .member = "created"},
     {0},
 };
@@ -316,7 +325,10 @@ static bool confirmed(const struct keyd_key *key)
     char want[160], line[160];
 
     snprintf(want, sizeof(want), "%s/%s", key->tenant, key->name);
-    fprintf(stderr, "This destroys the key %s in the token for good.\nType its name: ", want);
+    fprintf(stderr, "This destroys the key %s in the token for good.\n", want);
+    if (key->adopted)
+        fprintf(stderr, "It was adopted: it was there before keyd, and others may be using it.\n");
+    fprintf(stderr, "Type its name: ");
     if (!fgets(line, sizeof(line), stdin))
         return false;
     line[strcspn(line, "\n")] = 0;

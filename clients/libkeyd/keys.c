@@ -21,6 +21,7 @@ bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err
     k->purposes = from->purposes;
     k->state = (int)from->state;
     k->created = from->created;
+    k->adopted = from->adopted;
     k->spki = result_bytes(r, from->spki, &k->spki_len);
     k->cka_id = result_bytes(r, from->cka_id, &k->cka_id_len);
     return result_ok(r, err);

@@ -46,6 +46,12 @@ bool intent_seal(struct registry_intent *i, struct err *err)
     return true;
 }
 
+bool intent_id_is_ours(const uint8_t *cka_id, size_t len)
+{
+    return len == 2 + INTENT_ID_LEN && cka_id[0] == CKA_ID_FORMAT &&
+           (cka_id[1] & ~(unsigned)PURPOSES_ALL) == 0;
+}
+
 void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX])
 {
     snprintf(label, TOKEN_LABEL_MAX, "keyd/%s/%s", i->tenant, i->name);

@@ -14,6 +14,22 @@
 
 /* ---- the key's handle */
 
+/* What keyd made must be as it was made; what was adopted is as it was accepted. */
+static bool judge_handle(struct custodian *c, const struct table_key *key, token_handle handle,
+                         struct err *err)
+{
+    struct registry_key row;
+
+    TRY(registry_key_by_id(c->registry, key->id, &row, err));
+    return row.adopted || token_key_judge(c->token, handle, (enum key_type)key->type, err);
+}
+
+static bool not_shown(struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+}
+
 /* A handle signs for the first time only after it was proven; from then on it is in the table. */
 static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
                       struct err *err)
@@ -21,8 +37,9 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
     token_handle handle = (token_handle)(uintptr_t)key->user;
 
     if (!handle) {
-        TRY(token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err));
-        TRY(token_key_judge(c->token, handle, (enum key_type)key->type, err));
+        if (!token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err))
+            return err->code == ERR_NOT_FOUND ? not_shown(err) : false;
+        TRY(judge_handle(c, key, handle, err));
         TRY(token_prove(c->token, handle, (enum key_type)key->type, key->spki, key->spki_len, err));
         key->user = (void *)(uintptr_t)handle;
     }
@@ -44,8 +61,7 @@ static bool is_enabled(const struct table_key *key, struct err *err)
     case KEY_MISSING:
         break;
     }
-    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
-    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+    return not_shown(err);
 }
 
 /* The entry of a key that may sign requests for this role. */
@@ -79,7 +95,7 @@ static bool sign_csr(struct custodian *c, struct table_key *key, const struct sc
                      const uint8_t *info, size_t len, uint8_t sig[SIGNATURE_MAX], size_t *ret_len,
                      struct err *err)
 {
-    token_handle handle;
+    token_handle handle = 0;
 
     TRY(tbs_csr(info, len, key->spki, key->spki_len, err));
     TRY(scheme_fits(scheme, (enum key_type)key->type, PURPOSE_CSR, err));

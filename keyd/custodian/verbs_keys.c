@@ -47,6 +47,7 @@ static bool fill(const struct ask *ask, const struct registry_key *key, bool who
     ret->type = (Keyd__V1__KeyType)key->type;
     ret->purposes = key->purposes;
     ret->created = key->created;
+    ret->adopted = key->adopted;
     if (!whole)
         return true;
     TRY(copy_bytes(ask, key->spki, key->spki_len, &ret->spki, err));

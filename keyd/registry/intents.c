@@ -83,7 +83,7 @@ bool registry_intent_drop(struct registry *r, const uint8_t id[INTENT_ID_LEN], s
     return intent_delete(r, id, err);
 }
 
-static bool insert_key(struct registry *r, const struct registry_key *key, struct err *err)
+bool key_insert(struct registry *r, const struct registry_key *key, struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     bool row;
@@ -115,7 +115,7 @@ bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
 {
     key->created = registry_now();
     TRY(db_begin(r->db, err));
-    if (insert_key(r, key, err) && intent_delete(r, id, err))
+    if (key_insert(r, key, err) && intent_delete(r, id, err))
         return db_commit(r->db, err);
     db_rollback(r->db);
     return false;

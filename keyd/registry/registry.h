@@ -30,6 +30,9 @@ void registry_close(struct registry *r);
 bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_keys,
                      struct err *err) MUST_USE;
 
+/* Writes a copy of the registry, as the last change left it, to a file that is not there yet. */
+bool registry_copy(struct registry *r, const char *path, struct err *err) MUST_USE;
+
 /* ---- tenants (tenants.c) */
 
 struct registry_tenant {
@@ -75,6 +78,7 @@ struct registry_key {
     size_t cka_id_len;
     uint8_t spki[SPKI_MAX_LEN];
     size_t spki_len;
+    bool adopted; /* the token had it before keyd knew it: its CKA_ID and label are not ours */
 };
 
 /* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with, among those of
@@ -113,6 +117,19 @@ bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN],
  * whatever refers to keys adds itself. */
 bool registry_key_unused(struct registry *r, const struct registry_key *key,
                          struct err *err) MUST_USE;
+
+#define REGISTRY_SEEN_MAX 1023
+
+/* Registers a key that is in the token already, and how it was found there (`seen`, a text of the
+ * caller's): both or neither, durable when this returns. There is no intent: nothing is changed in
+ * the token, so nothing of it is ever undone there. Sets `created` and `adopted`. ERR_NOT_FOUND for
+ * an unknown tenant, ERR_EXISTS when name, id or CKA_ID are taken. */
+bool registry_key_adopt(struct registry *r, struct registry_key *key, const char *seen,
+                        struct err *err) MUST_USE;
+
+/* How an adopted key was found. ERR_NOT_FOUND for a key that was not adopted. */
+bool registry_key_seen(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                       char ret[REGISTRY_SEEN_MAX + 1], struct err *err) MUST_USE;
 
 /* ---- intents (intents.c): what was begun and is not committed yet */
 

@@ -112,6 +112,17 @@ static void test_commands(void **state)
          {"CLASS ", "CKO_PRIVATE_KEY keyd/acme/www 010dabcdef12 acme/www ec sensitive sign\n",
           "somebody's    -            -        ec"}},
         {"token-objects --attributes", 0, {"CKA_EXTRACTABLE  false\n", "label: somebody's\n"}},
+        {"token-bench --seconds 3",
+         0,
+         {"ec-p256 ecdsa_secp256r1_sha256 custodian 17000.5     44   1216\n",
+          "ec-p256 ecdsa_secp256r1_sha256         2 34200.0     44   1216\n",
+          "ec-p256    3    0.3    1.2\n",
+          "refused: ec-p256 ecdsa_secp521r1_sha512: C_Sign: CKR_DATA"}},
+        {"token-bench",
+         0,
+         {"tried 2 ways to sign, 1 refused\n", "ec-p256: 2 signers pay: 1.9 x one\n",
+          "not all was measured: its time was up\n"}},
+        {"pin-change", 0, {"is changed; keyd's new one is in /var/lib/keyd/user.pin\n"}},
         {"status",
          0,
          {"keyd 0.1.0, up 1d 02:03:04\n", "signer 1  4711 ready", "keys missing: 1\n",
@@ -145,6 +156,11 @@ static void test_json(void **state)
         {"keys-ref acme/www --json", "pem", JSON_STRING},
         {"csr acme/www --subject CN=x --json", "pem", JSON_STRING},
         {"token-objects --json", "objects", JSON_ARRAY},
+        {"token-bench --json", "rates", JSON_ARRAY},
+        {"token-bench --json", "tried", JSON_ARRAY},
+        {"token-bench --json", "cut_short", JSON_STRING},
+        {"pin-change --json", "file", JSON_STRING},
+        {"pin-change --json", "given", JSON_FALSE},
         {"status --json", "queue", JSON_OBJECT},
         {"status --json", "schemes", JSON_ARRAY},
         {"status --json", "exits", JSON_ARRAY},
@@ -239,7 +255,8 @@ static void test_usage(void **state)
     static const char *const commands[] = {"tenants-add", "tenants-list",  "keys-generate",
                                            "keys-list",   "keys-show",     "keys-ref",
                                            "csr",         "token-objects", "status",
-                                           "keys-import", "import-key",    "import-key-rotate"};
+                                           "keys-import", "import-key",    "import-key-rotate",
+                                           "token-bench", "pin-change"};
 
     (void)state;
     check_rows(rows, sizeof(rows) / sizeof(*rows));
