@@ -189,7 +189,7 @@ static bool swap(struct token *t, struct registry *r, struct err *err)
     struct registry_key key;
     token_handle handle;
 
-    TRY(registry_key_find(r, "acme/a", &key, err));
+    TRY(registry_key_find(r, "acme/a", "", &key, err));
     TRY(registry_key_set_state(r, key.id, REGISTRY_KEY_DESTROYING, err));
     TRY(token_find_private(t, key.cka_id, key.cka_id_len, &handle, err));
     TRY(token_destroy(t, handle, err));
