@@ -42,6 +42,7 @@ static bool intent_of(const struct custodian *c, const Keyd__V1__KeysGenerate *r
     TRY(type_known(c, (uint32_t)request->type, err));
     TRY(purposes_known(request->purposes, err));
     i.purposes = request->purposes ? request->purposes : PURPOSES_DEFAULT;
+    TRY(intent_allow(&i, request->allowed_names, request->n_allowed_names, err));
     TRY(intent_seal(&i, err));
     *ret = i;
     return true;

@@ -35,6 +35,7 @@ static bool check_names(struct custodian *c, struct import *m, struct err *err)
     TRY(intent_name(&m->intent, r->tenant, r->name, err));
     TRY(purposes_known(r->purposes, err));
     m->intent.purposes = r->purposes ? r->purposes : PURPOSES_DEFAULT;
+    TRY(intent_allow(&m->intent, r->allowed_names, r->n_allowed_names, err));
     return registry_name_is_free(c->registry, r->tenant, r->name, err);
 }
 

@@ -5,7 +5,9 @@
 #include "keyd/registry/internal.h"
 #include "proto/base/mem.h"
 
-#define SELECT     "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki FROM keys "
+#define SELECT                                                                                     \
+    "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki, allowed_names "        \
+    "FROM keys "
 #define PREFIX_MIN 8 /* hex digits */
 #define CANDIDATES 4 /* that an error names */
 
@@ -21,6 +23,7 @@ static bool read_row(struct db_query *q, struct registry_key *ret, struct err *e
     ret->created = (uint64_t)db_get_int(q);
     ret->cka_id_len = db_get_bytes(q, ret->cka_id, sizeof(ret->cka_id));
     ret->spki_len = db_get_bytes(q, ret->spki, sizeof(ret->spki));
+    db_get_text(q, ret->allowed_names, sizeof(ret->allowed_names));
     TRY(db_row_ok(q, err));
     if (id_len != KEY_ID_LEN || !key_type_info(ret->type) || ret->purposes & ~PURPOSES_ALL ||
         ret->state < REGISTRY_KEY_ENABLED || ret->state > REGISTRY_KEY_DESTROYING)

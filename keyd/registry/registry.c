@@ -67,6 +67,8 @@ static const char *const migrations[] = {
     "  SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents;"
     "DROP TABLE intents;"
     "ALTER TABLE intents_3 RENAME TO intents;",
+    /* 4: the DNS names that a key may ask certificates for, with blanks between; empty: any */
+    "ALTER TABLE keys ADD COLUMN allowed_names TEXT NOT NULL DEFAULT '';",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

@@ -276,6 +276,7 @@ static void an_older_registry_keeps_its_intents(void **state)
         db,
         "DROP TABLE import_nonces; DROP TABLE import_keys; DROP TABLE import_failures;"
         "DROP TABLE intents;"
+        "ALTER TABLE keys DROP COLUMN allowed_names;"
         "CREATE TABLE intents ("
         "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),"
         "  verb TEXT NOT NULL,"
