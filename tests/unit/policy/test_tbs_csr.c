@@ -55,7 +55,7 @@ static void members(void **state)
         {VERSION CN SPKI "a100", "attributes"},
         {VERSION CN SPKI "a0020500", "attributes"},
         {VERSION CN SPKI "a007300506012a3100", "an attribute that keyd does not sign"},
-        {VERSION CN SPKI "a0073005060129310030", "attributes"},
+        {VERSION CN SPKI "a0073005060129310030", "an attribute that keyd does not sign"},
         {CN SPKI EMPTY, "version 0"},
         {"020101" CN SPKI EMPTY, "version 0"},
         {"02020000" CN SPKI EMPTY, "version 0"},
