@@ -71,6 +71,33 @@ void show_findings(FILE *f, const json_t *list);
  * ERR_BAD_REQUEST. */
 bool parse_purposes(const char *list, uint32_t *ret, struct err *err) MUST_USE;
 
+#define ALLOW_NAMES_MAX 128 /* --allow-name; keyd takes fewer */
+
+struct rules {
+    struct keyd_key_rules keyd; /* names: into the array below */
+    const char *names[ALLOW_NAMES_MAX];
+};
+
+/* Reads --purposes and --allow-name; *ret must not move afterwards. */
+bool parse_rules(const struct ctx *ctx, struct rules *ret, struct err *err) MUST_USE;
+
+/* The two, in tables of options. */
+#define RULE_OPTIONS                                                                               \
+    {"purposes", "LIST",                                                                           \
+     "what it may sign, with commas: tls13-server, tls13-client,\n"                                \
+     "tls12-server, csr, acme-jws, checkpoint; or raw, which is\n"                                 \
+     "anything at all an operator sends, and stands alone\n"                                       \
+     "(default: tls13-server,tls12-server,csr)",                                                   \
+     0},                                                                                           \
+    {                                                                                              \
+        "allow-name", "NAME",                                                                      \
+            "may ask for certificates for this DNS name alone:\n"                                  \
+            "www.example.com, *.example.com (one label before it)\n"                               \
+            "or .example.com (any number); may be given again\n"                                   \
+            "(default: any name)",                                                                 \
+            OPTION_REPEAT                                                                          \
+    }
+
 /* The table row of --key, which most commands have. */
 #define KEY_OPTION(about)                                                                          \
     {                                                                                              \

@@ -183,7 +183,18 @@ struct keyd_key {
     size_t spki_len;
     uint8_t *cka_id; /* CKA_ID in the token; NULL in lists */
     size_t cka_id_len;
-    int adopted; /* not 0: the token had it before keyd knew it */
+    int adopted;          /* not 0: the token had it before keyd knew it */
+    char **allowed_names; /* it may ask certificates for these alone, see keyd_key_rules */
+    size_t allowed_name_count;
+};
+
+/* What a new key may do: fixed when it is made. All zero: keyd's defaults. */
+struct keyd_key_rules {
+    uint32_t purposes; /* bits as in keyd_key; 0: tls13-server, tls12-server and csr */
+    /* DNS names that it may ask certificates for: "www.example.com"; "*.example.com", one label
+     * before it; ".example.com", any number of labels. None: any name. */
+    const char *const *allowed_names;
+    size_t allowed_name_count;
 };
 
 struct keyd_attribute {
@@ -286,10 +297,11 @@ int keyd_tenants_list(struct keyd_client *client, struct keyd_tenant **ret, size
 /* Frees a list of tenants. */
 void keyd_tenants_free(struct keyd_tenant *tenants, size_t count);
 
-/* Generates a key in the token. purposes 0: tls13-server, tls12-server and csr. Takes up to a few
- * seconds for RSA: give the client such a deadline. *ret is freed with keyd_keys_free(ret, 1). */
+/* Generates a key in the token; rules NULL: the defaults. Takes up to a few seconds for RSA: give
+ * the client such a deadline. *ret is freed with keyd_keys_free(ret, 1). */
 int keyd_keys_generate(struct keyd_client *client, const char *tenant, const char *name, int type,
-                       uint32_t purposes, struct keyd_key **ret, struct keyd_error *error);
+                       const struct keyd_key_rules *rules, struct keyd_key **ret,
+                       struct keyd_error *error);
 
 /* The keys of one tenant (NULL: of all), by tenant and name. Freed with keyd_keys_free. */
 int keyd_keys_list(struct keyd_client *client, const char *tenant, struct keyd_key **ret,
@@ -493,7 +505,7 @@ void keyd_import_key_free(struct keyd_import_key *key);
  * stays the caller's, who keeps it in memory that is locked and wiped. The key leaves the process
  * only wrapped for keyd's import key, whose fingerprint must be `import_key`; beside it goes a
  * signature by the key itself, over the wrapped bytes, tenant and name (proto/README.md, Import).
- * What the library itself keeps of the key meanwhile is wiped before it returns. purposes 0: as
+ * What the library itself keeps of the key meanwhile is wiped before it returns. rules: as
  * keyd_keys_generate.
  * Fails with KEYD_BAD_REQUEST for what is no private key or cannot be unwrapped, KEYD_UNSUPPORTED
  * for a type that keyd or its token does not take, KEYD_DENIED when keyd shows another import key
@@ -501,7 +513,7 @@ void keyd_import_key_free(struct keyd_import_key *key);
  * already (says under which name), KEYD_CONFLICT when it cannot be imported at all. *ret is freed
  * with keyd_keys_free(ret, 1). */
 int keyd_keys_import(struct keyd_client *client, const char *tenant, const char *name,
-                     uint32_t purposes, const uint8_t import_key[KEYD_KEY_ID_LEN],
+                     const struct keyd_key_rules *rules, const uint8_t import_key[KEYD_KEY_ID_LEN],
                      const uint8_t *pkcs8, size_t pkcs8_len, struct keyd_key **ret,
                      struct keyd_error *error);
 

@@ -7,6 +7,7 @@
 
 #include "keyd/custodian/findings.h"
 #include "keyd/policy/principal.h"
+#include "keyd/policy/tbs_names.h"
 #include "keyd/process/access.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
@@ -22,6 +23,8 @@
 #define PEERS_MAX 72 /* 64 signers, two gates, and some room */
 #define NOTES_MAX 24 /* over PROBE_NOTES; the gate takes 64 */
 #define NOTE_SIZE 200
+
+#define ALLOWED_NAMES_MAX 100 /* patterns of one key */
 
 /* What each room calls its own is the same thing here. */
 _Static_assert(TABLE_ID_LEN == KEY_ID_LEN, "a key's id");
@@ -245,9 +248,9 @@ bool verb_keys_enable(struct custodian *c, const struct ask *ask, envelope *ret,
 bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* Destroys what the token has of a key that is being destroyed, and its row. (verb_state.c) */
 bool destroy_finish(struct custodian *c, const struct registry_key *key, struct err *err) MUST_USE;
-/* verb_csr.c */
+/* verb_sign.c */
 bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
-/* verb_csr.c */
+/* verb_sign.c */
 bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verbs_grants.c */
 bool verb_grants_add(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
@@ -296,8 +299,24 @@ Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
 
 /* ---- intent.c: what verbs share that bring a key into being */
 
-/* Refuses purposes that this keyd does not know. */
+/* Refuses purposes that this keyd does not know, and raw beside any other: what signs anything
+ * signs the other shapes too, for those who may not have them. */
 bool purposes_known(uint32_t purposes, struct err *err) MUST_USE;
+
+/* Puts a request's allowed names into an intent, each as it stands in certificates (lower case,
+ * A-labels). ERR_BAD_REQUEST for what is no pattern, for too many, and for a key without csr. After
+ * the purposes. (names.c) */
+bool intent_allow(struct registry_intent *i, char *const *names, size_t count,
+                  struct err *err) MUST_USE;
+
+struct allowed_names {
+    char text[REGISTRY_NAMES_MAX + 1];
+    const char *list[ALLOWED_NAMES_MAX]; /* into text */
+    struct tbs_names names;              /* list, as the recogniser takes it */
+};
+
+/* Takes the registry's text apart. *ret must not move afterwards. ERR_STORAGE. (names.c) */
+bool allowed_names_of(const char *text, struct allowed_names *ret, struct err *err) MUST_USE;
 
 /* Puts tenant and name into an intent, if they can be names. */
 bool intent_name(struct registry_intent *i, const char *tenant, const char *name,

@@ -90,8 +90,8 @@ bool key_insert(struct registry *r, const struct registry_key *key, struct err *
 
     TRY(db_query(
         r->db,
-        "INSERT INTO keys (id, tenant, name, type, purposes, cka_id, spki, state, created) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO keys (id, tenant, name, type, purposes, cka_id, spki, state, created, "
+        "allowed_names) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         &q, err));
     db_put_bytes(q, key->id, sizeof(key->id));
     db_put_text(q, key->tenant);
@@ -102,6 +102,7 @@ bool key_insert(struct registry *r, const struct registry_key *key, struct err *
     db_put_bytes(q, key->spki, key->spki_len);
     db_put_int(q, key->state);
     db_put_int(q, (int64_t)key->created);
+    db_put_text(q, key->allowed_names);
     if (!db_step(q, &row, err))
         return err->code == ERR_EXISTS
                    ? err_set(err, ERR_EXISTS, "the key %s/%s, or its public key, is there already",

@@ -7,7 +7,7 @@
 
 #define SELECT                                                                                     \
     "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki, "                      \
-    "EXISTS (SELECT 1 FROM adoptions WHERE key = keys.id) FROM keys "
+    "EXISTS (SELECT 1 FROM adoptions WHERE key = keys.id), allowed_names FROM keys "
 #define WITHIN     "WHERE id BETWEEN $1 AND $2 AND ($3 = '' OR tenant = $3) "
 #define PREFIX_MIN 8 /* hex digits */
 #define CANDIDATES 4 /* that an error names */
@@ -25,6 +25,7 @@ static bool read_row(struct db_query *q, struct registry_key *ret, struct err *e
     ret->cka_id_len = db_get_bytes(q, ret->cka_id, sizeof(ret->cka_id));
     ret->spki_len = db_get_bytes(q, ret->spki, sizeof(ret->spki));
     ret->adopted = db_get_int(q) != 0;
+    db_get_text(q, ret->allowed_names, sizeof(ret->allowed_names));
     TRY(db_row_ok(q, err));
     if (id_len != KEY_ID_LEN || !key_type_info(ret->type) || ret->purposes & ~PURPOSES_ALL ||
         ret->state < REGISTRY_KEY_ENABLED || ret->state > REGISTRY_KEY_DESTROYING)

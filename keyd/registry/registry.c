@@ -97,6 +97,8 @@ static const char *const migrations[] = {
     "  created BIGINT NOT NULL,"
     "  expires BIGINT NOT NULL,"
     "  last_used BIGINT NOT NULL);",
+    /* 6: the DNS names that a key may ask certificates for, with blanks between; empty: any */
+    "ALTER TABLE keys ADD COLUMN allowed_names TEXT NOT NULL DEFAULT '';",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))

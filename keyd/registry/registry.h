@@ -16,6 +16,7 @@
 #define INTENT_ID_LEN       16
 #define INTENT_VERB_MAX     31
 #define REGISTRY_CKA_ID_MAX 32
+#define REGISTRY_NAMES_MAX  2047 /* of a key's allowed names, together */
 
 struct registry;
 
@@ -79,6 +80,8 @@ struct registry_key {
     uint8_t spki[SPKI_MAX_LEN];
     size_t spki_len;
     bool adopted; /* the token had it before keyd knew it: its CKA_ID and label are not ours */
+    char allowed_names[REGISTRY_NAMES_MAX + 1]; /* patterns of policy/tbs_names.h, a blank between
+                                                   two; empty: any name */
 };
 
 /* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with, among those of
@@ -143,6 +146,8 @@ struct registry_intent {
     uint8_t cka_id[REGISTRY_CKA_ID_MAX]; /* of the object that is to be */
     size_t cka_id_len;
     uint64_t created;
+    char allowed_names[REGISTRY_NAMES_MAX + 1]; /* for the key; never written down: an intent that
+                                                   was cut short is undone, not finished */
 };
 
 /* Whether a tenant may have a key of that name: ERR_BAD_REQUEST for what is none, ERR_NOT_FOUND for

@@ -46,9 +46,11 @@ static void purposes_are_for_life(void **state)
     rig_serve();
     rig_tenant("acme");
     const Keyd__V1__Key *k =
-        rig_generate("acme", "client", KEY_TYPE_EC_P256, PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
-    assert_int_equal(k->purposes, PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
-    assert_int_equal(k->cka_id.data[1], PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
+        rig_generate("acme", "client", KEY_TYPE_EC_P256, PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(k->purposes, PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(k->cka_id.data[1], PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(rig_generate("acme", "any", KEY_TYPE_EC_P256, PURPOSE_RAW)->purposes,
+                     PURPOSE_RAW);
     rig_stop();
 }
 
@@ -66,6 +68,8 @@ static void refusals(void **state)
         {"acme", "", KEY_TYPE_EC_P256, 0, ERR_BAD_REQUEST, "key"},
         {"", "x", KEY_TYPE_EC_P256, 0, ERR_BAD_REQUEST, "tenant"},
         {"acme", "x", KEY_TYPE_NONE, 0, ERR_UNSUPPORTED, "keyd knows no key type 0"},
+        {"acme", "x", KEY_TYPE_EC_P256, PURPOSE_RAW | PURPOSE_CSR, ERR_BAD_REQUEST,
+         "a key with the purpose raw can have no other"},
         {"acme", "x", 99, 0, ERR_UNSUPPORTED, "keyd knows no key type 99"},
         {"acme", "x", KEY_TYPE_EC_P256, 128, ERR_BAD_REQUEST, "unknown purposes 0x80"},
     };

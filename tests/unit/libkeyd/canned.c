@@ -125,6 +125,8 @@ static bool keys_generate(const envelope *ask, const struct canned_how *how, str
     r->key->type = ask->keys_generate->type;
     if (ask->keys_generate->purposes)
         r->key->purposes = ask->keys_generate->purposes;
+    r->key->allowed_names = ask->keys_generate->allowed_names;
+    r->key->n_allowed_names = ask->keys_generate->n_allowed_names;
     e->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE_REPLY;
     e->keys_generate_reply = r;
     return true;

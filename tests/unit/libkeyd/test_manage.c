@@ -78,6 +78,8 @@ static void test_one_key(void **state)
     struct server *s = new_server(NULL);
     struct keyd_client *c = new_client(LATE_MS);
     struct keyd_error error;
+    static const char *const names[] = {"www.example.com", ".example.org"};
+    const struct keyd_key_rules rules = {2, names, 2};
     struct keyd_key *k = NULL;
     size_t len;
     const uint8_t *spki = server_spki(&len);
@@ -92,11 +94,14 @@ static void test_one_key(void **state)
     k = NULL;
     assert_int_equal(keyd_keys_show(c, "acme/no", &k, &error), KEYD_NOT_FOUND);
     assert_null(k);
-    assert_int_equal(keyd_keys_generate(c, "acme", "new", KEYD_KEY_RSA_3072, 2, &k, &error),
+    assert_int_equal(keyd_keys_generate(c, "acme", "new", KEYD_KEY_RSA_3072, &rules, &k, &error),
                      KEYD_OK);
     assert_string_equal(k->name, "new");
     assert_int_equal(k->type, KEYD_KEY_RSA_3072);
     assert_int_equal(k->purposes, 2);
+    assert_int_equal(k->allowed_name_count, 2);
+    assert_string_equal(k->allowed_names[0], "www.example.com");
+    assert_string_equal(k->allowed_names[1], ".example.org");
     keyd_keys_free(k, 1);
     keyd_client_free(c);
     server_stop(s, true);

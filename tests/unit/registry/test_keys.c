@@ -204,11 +204,11 @@ static void adopted_whole_or_not_at_all(void **state)
     OK(registry_key_adopt(p->r, &key, "CKA_SIGN=true\n", &err));
     assert_true(key.adopted && key.created > 0);
     place_reopen(p);
-    OK(registry_key_find(p->r, "acme/old", &found, &err));
+    OK(registry_key_find(p->r, "acme/old", "", &found, &err));
     assert_true(found.adopted);
     OK(registry_key_seen(p->r, found.id, seen, &err));
     assert_string_equal(seen, "CKA_SIGN=true\n");
-    OK(registry_key_find(p->r, "acme/mail", &found, &err));
+    OK(registry_key_find(p->r, "acme/mail", "", &found, &err));
     assert_false(found.adopted);
     REFUSED(registry_key_seen(p->r, found.id, seen, &err), ERR_NOT_FOUND);
     /* taken: the name; the id; and an unknown tenant */
@@ -217,7 +217,7 @@ static void adopted_whole_or_not_at_all(void **state)
     REFUSED(registry_key_adopt(p->r, &key, "", &err), ERR_EXISTS);
     memcpy(key.tenant, "nobd", 5);
     REFUSED(registry_key_adopt(p->r, &key, "", &err), ERR_NOT_FOUND);
-    REFUSED(registry_key_find(p->r, "acme/new", &found, &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "acme/new", "", &found, &err), ERR_NOT_FOUND);
 }
 
 /* Its row goes, and what was seen of it with it: the same key may be adopted again. */
