@@ -20,8 +20,19 @@
 #define NAME_WIDTH      18 /* of options and commands in a help */
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands,    grants_commands,
-    tokens_commands,  who_commands,  token_commands,  status_commands, NULL,
+    backup_commands,
+    bench_commands,
+    adopt_commands,
+    tenants_commands,
+    keys_commands,
+    import_commands,
+    csr_commands,
+    grants_commands,
+    tokens_commands,
+    who_commands,
+    token_commands,
+    status_commands,
+    NULL,
 };
 
 /* ---- help */
@@ -58,7 +69,8 @@ static int help(void)
            "  1  refused: the same command will be refused again\n"
            "  2  the command line cannot be understood\n"
            "  3  try again later: keyd is busy, restarting or not there\n"
-           "  4  a fault of keyd, its token or its storage\n");
+           "  4  a fault of keyd, its token or its storage\n"
+           "  5  token-objects --findings: a danger stands\n");
     return STATUS_DONE;
 }
 

@@ -26,6 +26,8 @@ static int next_wait_ms(const struct custodian *c)
 
     if (c->first)
         return 0;
+    if (c->snapshot.fd >= 0 && (!next || c->snapshot.until < next))
+        next = c->snapshot.until;
     if (c->wears_at && !c->worn && (!next || c->wears_at < next))
         next = c->wears_at;
     return next ? clock_wait_ms(next) : -1;
@@ -40,6 +42,8 @@ static void serve(struct custodian *c)
         peers_pump(c, next_wait_ms(c));
         if (!c->draining && c->tidy_at && clock_us() >= c->tidy_at)
             import_tidy(c);
+        if (c->snapshot.fd >= 0 && clock_us() >= c->snapshot.until)
+            backup_forget(c);
         if (!c->draining)
             request_serve(c);
     }
@@ -60,8 +64,10 @@ static int live(struct custodian *c)
 {
     struct err err = {.code = ERR_NONE};
 
-    if (!custodian_start(c, &err))
+    if (!custodian_start(c, &err)) {
+        start_explain(c, &err);
         return c->draining ? 0 : fail(c, &err);
+    }
     serve(c);
     if (!token_lost(c->token))
         return 0;
@@ -78,11 +84,13 @@ int custodian_main(struct chan *parent)
     umask(077);
     c->parent = parent;
     c->access_fd = -1;
+    c->snapshot.fd = -1;
     for (size_t i = 0; i < PEERS_MAX; i++)
         c->peers[i].chan.fd = -1;
     int status = live(c);
     peers_flush(c, LAST_WORDS_MS);
     peers_free(c);
+    backup_forget(c);
     table_free(&c->table);
     if (c->access_fd >= 0)
         close(c->access_fd);

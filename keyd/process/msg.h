@@ -70,6 +70,16 @@ enum msg_type {
     /* the TLS listener: parent -> gate, after START and at each reload */
     MSG_TLS, /* u32 handshakes, u8 and u8: whether a bundle (gate.h) as sealed memory file, and the
               * listening socket, come with it */
+    /* custodian <-> signer: how fast the token is */
+    MSG_BENCH, /* u32 run, u8 key type (0: forget the key), u32 ms to sign (0: only make the key) */
+    MSG_BENCHED, /* u32 run, error, u64 us to make the key, u64 us signed, u32 count of filled
+                  * buckets of the histogram of signatures, and for each u8 bucket, u64 count */
+    /* custodian <-> parent: a new PIN for the token (pin.h) */
+    MSG_PIN_ASK,  /* u32 shortest, u32 longest PIN that the token takes: give me another one */
+    MSG_PIN,      /* error; without one, two pipes with PINs: the old one, the new one */
+    MSG_PIN_SET,  /* error; without one the token has the new PIN, for good */
+    MSG_PIN_KEPT, /* error, u8: the new PIN was the operator's; without an error it is in its file
+                   */
     MSG_TYPE_COUNT
 };
 

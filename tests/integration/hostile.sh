@@ -28,20 +28,27 @@ make_keys() {
     openssl genpkey -algorithm ED25519 -out "$T/ed25519.pem"
 }
 
-with_keyd
+# Each of these users is an operator of his own: who has failed five times must wait.
+many_users() {
+    local uid
+    echo '[principals]'
+    for uid in {1000..1019} {3000..3199}; do echo "u$uid = operator user=$uid"; done
+}
+
+with_keyd "$(many_users)"
 begin make_keys
 begin ctl tenants-add acme
 begin ctl tenants-add bravo
 begin ctl import-key
 
-USERS=1000 # who asks: five failures of one principal, and it must wait
+USERS=1000 # who asks, and nineteen more
 USER_FILE=$T/user
 # as_new_user: a uid that has not failed yet, where root can take one; else keyd is given time.
 as_new_user() {
     local n
     [ "$(id -u)" = 0 ] || { sleep 1.1; id -u; return; }
     n=$(cat "$USER_FILE" 2> /dev/null || echo $USERS)
-    echo $((n + 1)) > "$USER_FILE"
+    echo $((USERS + (n + 1) % 20)) > "$USER_FILE" # 1000 is a multiple of 20
     echo "$n"
 }
 
