@@ -82,9 +82,13 @@ case_a_thousand() {
         fail "the custodian grew from $small to $(resident) kB"
     unchanged
 }
-resident() { # kB of the custodian
-    soon 20 ready
-    sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$(pid_of custodian)/status"
+resident() { # kB of the custodian, which may just be replaced
+    local kb=
+    while [ -z "$kb" ]; do
+        soon 20 ready
+        kb=$(sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$(pid_of custodian)/status" || true)
+    done
+    echo "$kb"
 }
 
 case_spoilt_inside() {

@@ -181,8 +181,9 @@ static void put_request(uint64_t call, char verb, const char *key)
     struct chan *c = &rig.ends[0].chan;
     chan_put(c, MSG_REQUEST);
     put_u64(c, call);
+    put_str(c, "ops");
     put_u32(c, ROLE_OPERATOR);
-    put_u32(c, 0);
+    put_str(c, "");
     put_u32(c, WAIT_MS);
     put_bytes(c, packed, len);
     chan_end(c);
