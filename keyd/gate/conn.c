@@ -179,6 +179,7 @@ static void conn_close(struct gate *g, struct conn *c)
         c->next->prev = c->prev;
     c->line->connections--;
     g->conn_count--;
+    g->token_conns -= c->identity.token;
     mem_free(c);
 }
 
@@ -448,8 +449,10 @@ bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err
 {
     struct principal who;
 
-    if (token && *token)
+    if (token && *token) {
         TRY(who_take_token(g, &c->identity, token, err));
+        g->token_conns++;
+    }
     who_is(g, c->fd, &c->identity, &who, c->proof);
     if (who.role == ROLE_NONE)
         return refuse_nobody(g, c, err);
@@ -462,14 +465,15 @@ bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err
 static void judge(struct gate *g, struct conn *c)
 {
     struct principal who;
+    char proof[PROOF_MAX];
     struct err err;
 
     if (!c->greeted || c->losing)
         return;
-    who_is(g, c->fd, &c->identity, &who, c->proof);
+    who_is(g, c->fd, &c->identity, &who, proof);
     if (who.role == c->line->who.role && strcmp(who.name, c->line->who.name) == 0 &&
-        strcmp(who.tenant, c->line->who.tenant) == 0) {
-        (void)queue_line(&g->queue, &who); /* he may be in another group now */
+        strcmp(who.tenant, c->line->who.tenant) == 0 && change_line(g, c, &who)) {
+        memcpy(c->proof, proof, sizeof(c->proof)); /* another rule, another group: still he */
         return;
     }
     err_set(&err, ERR_DENIED, "this connection is %s's no more", principal_text(&c->line->who));
@@ -482,6 +486,13 @@ void conn_judge_all(struct gate *g)
 {
     for (struct conn *c = g->conns; c; c = c->next)
         judge(g, c);
+}
+
+void conn_judge_tokens(struct gate *g)
+{
+    for (struct conn *c = g->conns; c; c = c->next)
+        if (c->identity.token)
+            judge(g, c);
 }
 
 const char *conn_proof(const struct conn *c)

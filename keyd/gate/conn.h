@@ -17,6 +17,9 @@ struct line *conn_line(const struct conn *c);
 /* Who somebody is may have changed: whoever is not any more who he was loses his connection. */
 void conn_judge_all(struct gate *g);
 
+/* As conn_judge_all, of those alone that an API token let in: its time may be over. */
+void conn_judge_tokens(struct gate *g);
+
 /* The hello was said, maybe with a token (NULL or empty: none): says who that is. ERR_DENIED for
  * nobody. */
 bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err) MUST_USE;

@@ -18,8 +18,9 @@
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define TICK_US       10000   /* while something waits: deadlines are kept to this */
-#define LAST_WORDS_US 1000000 /* at a drain: for clients to read their answers */
+#define TICK_US        10000 /* while something waits: deadlines are kept to this */
+#define TOKEN_WATCH_US 500000
+#define LAST_WORDS_US  1000000 /* at a drain: for clients to read their answers */
 
 /* First guesses, in microseconds; what signers report replaces them soon. */
 static const uint32_t first_costs[KEY_TYPE_COUNT] = {
@@ -38,6 +39,10 @@ static void get_settings(struct gate *g, struct msg *m)
     g->limits.default_deadline_ms = rd_u32(&m->body);
     g->limits.max_deadline_ms = rd_u32(&m->body);
     g->limits.signer_timeout_ms = rd_u32(&m->body);
+    g->limits.principal_rate = rd_u32(&m->body);
+    g->limits.key_rate = rd_u32(&m->body);
+    g->limits.principal_in_flight = rd_u32(&m->body);
+    g->limits.key_in_flight = rd_u32(&m->body);
     who_get_rules(g, m);
 }
 
@@ -190,7 +195,7 @@ static void on_parent_msg(struct gate *g, struct msg *m)
     case MSG_RELOAD:
         get_settings(g, m);
         msg_end(m, g->parent);
-        conn_judge_all(g);
+        who_changed(g);
         return;
     case MSG_DRAIN:
         on_drain(g, m);
@@ -251,6 +256,21 @@ static void set_tick(struct gate *g)
     g->ticking = true;
 }
 
+static void on_token_watch(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    conn_judge_tokens(arg);
+}
+
+/* A token that is over ends the connections that it let in, within a second. */
+static void set_token_watch(struct gate *g)
+{
+    static const struct timeval period = {0, TOKEN_WATCH_US};
+
+    if (g->token_conns > 0 && !event_pending(g->token_watch, EV_TIMEOUT, NULL))
+        event_add(g->token_watch, &period);
+}
+
 /* No call is open, and the answers were read; who does not read them is not waited for long. */
 static bool drained(struct gate *g)
 {
@@ -275,6 +295,7 @@ static void after_events(struct gate *g)
     if (!chan_flush(g->parent))
         _exit(0);
     set_tick(g);
+    set_token_watch(g);
 }
 
 static bool set_up(struct gate *g, struct chan *parent)
@@ -292,7 +313,8 @@ static bool set_up(struct gate *g, struct chan *parent)
         return false;
     g->parent_event = event_new(g->base, parent->fd, EV_READ | EV_PERSIST, on_parent, g);
     g->tick = event_new(g->base, -1, 0, on_tick, g);
-    return g->parent_event && g->tick && event_add(g->parent_event, NULL) == 0;
+    g->token_watch = event_new(g->base, -1, 0, on_token_watch, g);
+    return g->parent_event && g->tick && g->token_watch && event_add(g->parent_event, NULL) == 0;
 }
 
 int gate_main(struct chan *parent)

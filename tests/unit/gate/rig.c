@@ -148,6 +148,10 @@ static void put_limits(struct chan *c, const struct limits *l)
     put_u32(c, l->default_deadline_ms);
     put_u32(c, l->max_deadline_ms);
     put_u32(c, l->signer_timeout_ms);
+    put_u32(c, l->principal_rate);
+    put_u32(c, l->key_rate);
+    put_u32(c, l->principal_in_flight);
+    put_u32(c, l->key_in_flight);
 }
 
 void rig_start_poor(struct rig *r, enum proc which, const struct limits *limits, unsigned files)
