@@ -131,12 +131,14 @@ FILL(revoke, Keyd__V1__TokensRevoke, KEYD__V1__TOKENS_REVOKE__INIT, TOKENS_REVOK
     revoke_start(e)->id = (char *)(uintptr_t)arg;
 }
 
-static const struct try {
+static const struct
+try {
     Keyd__V1__Envelope__BodyCase body;
-    void (*fill)(envelope *e, const char *arg);
+    void (*fill)(envelope * e, const char *arg);
     const char *arg;
     bool by_id; /* compared with what is no more, not with what is not yet */
-} tries[] = {
+}
+tries[] = {
     {V(SIGN), sign, "", true},
     {V(TENANTS_LIST), tenants_list, "", false},
     {V(TENANTS_LIST), tenants_list, "globex", false},

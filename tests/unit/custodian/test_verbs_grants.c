@@ -224,10 +224,8 @@ static void a_gate_that_says_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(added_listed_and_removed),
-        RIG_TEST(what_is_no_grant),
-        RIG_TEST(a_granted_key_is_not_destroyed),
-        RIG_TEST(told_to_the_gates),
+        RIG_TEST(added_listed_and_removed),       RIG_TEST(what_is_no_grant),
+        RIG_TEST(a_granted_key_is_not_destroyed), RIG_TEST(told_to_the_gates),
         RIG_TEST(a_gate_that_says_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

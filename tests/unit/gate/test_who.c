@@ -457,7 +457,7 @@ static void a_frontend_by_token(void **state)
     (void)state;
     up(PROC_GATE_SIGNING);
     make_token(0, ROLE_FRONTEND, "by-token", "", EVER);
-    make_token(1, ROLE_FRONTEND, "fe", "", EVER);    /* the rule's name, and its grants */
+    make_token(1, ROLE_FRONTEND, "fe", "", EVER); /* the rule's name, and its grants */
     make_token(2, ROLE_OPERATOR, "root", "", EVER);
     publish_tokens(3);
     (void)rig_stats(&r);
