@@ -99,10 +99,10 @@ static void whom_no_rule_fits_is_refused(void **state)
     up(PROC_GATE_SIGNING);
     is(welcome(NULL), ROLE_FRONTEND, "fe", "", "user=me");
     rig_rules(&r, &other, 1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     refused(NULL, ERR_DENIED, "nobody is known on keyd.sock by uid");
     rig_rules(&r, &frontend, 1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     is(welcome(NULL), ROLE_FRONTEND, "fe", "", "user=me");
 }
 
@@ -171,7 +171,7 @@ static void grant(const struct access_grant *grants, size_t count)
                        .grant_count = count};
 
     rig_access(&r, &a);
-    (void)rig_stats(&r);
+    rig_settle(&r);
 }
 
 static void every_way_to_be_granted(void **state)
@@ -320,12 +320,12 @@ static void a_version_counts_once(void **state)
     for (uint64_t i = 1; i <= 20; i++) {
         a.version = version += 2;
         rig_access(&r, &a);
-        (void)rig_stats(&r);
+        rig_settle(&r);
         purposes_asked(c, i, KEY_EC, PURPOSES_TLS);
         rig_access(&r, &a);
         none.version = a.version - 1;
         rig_access(&r, &none);
-        (void)rig_stats(&r);
+        rig_settle(&r);
         purposes_asked(c, i, KEY_EC, PURPOSES_TLS);
     }
 }
@@ -349,7 +349,7 @@ static void another_group_has_other_grants(void **state)
     rig_signs(&r.signers[0], &ask, 10);
     purposes_asked(c, 3, KEY_EC, 0);
     rig_rules(&r, &frontend, 1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     purposes_asked(c, 4, KEY_EC, PURPOSES_TLS);
 }
 
@@ -399,15 +399,6 @@ static void publish_tokens(size_t count)
     rig_access(&r, &a);
 }
 
-/* A control gate has no figures to ask for: the answer of its custodian shows that it was read. */
-static void settle(void)
-{
-    struct client *c = welcome(NULL);
-
-    client_alive(c);
-    client_close(c);
-}
-
 static void a_token_counts_before_the_rules(void **state)
 {
     (void)state;
@@ -415,7 +406,7 @@ static void a_token_counts_before_the_rules(void **state)
     make_token(0, ROLE_AUDITOR, "eyes", "", EVER);
     make_token(1, ROLE_TENANT, "ci", "acme", EVER);
     publish_tokens(2);
-    settle();
+    rig_settle(&r);
     is(welcome(text[0]), ROLE_AUDITOR, "eyes", "", "API token ");
     is(welcome(text[1]), ROLE_TENANT, "ci", "acme", "API token ");
     is(welcome(""), ROLE_OPERATOR, "ops", "", "user=me");
@@ -432,7 +423,7 @@ static void tokens_that_are_not_good(void **state)
     make_token(1, ROLE_FRONTEND, "by-token", "", EVER);
     make_token(2, ROLE_TENANT, "ci", "", EVER); /* no tenant is not every tenant */
     publish_tokens(3);
-    settle();
+    rig_settle(&r);
     assert_true(api_token_make(other));
     refused(other, ERR_DENIED, "not good here");
     refused("x", ERR_DENIED, "not good here");
@@ -460,7 +451,7 @@ static void a_frontend_by_token(void **state)
     make_token(1, ROLE_FRONTEND, "fe", "", EVER); /* the rule's name, and its grants */
     make_token(2, ROLE_OPERATOR, "root", "", EVER);
     publish_tokens(3);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     struct client *c = welcome(text[0]);
     is(c, ROLE_FRONTEND, "by-token", "", "API token ");
     purposes_asked(c, 5, KEY_EC, PURPOSE_TLS13_SERVER);
@@ -477,7 +468,7 @@ static void a_rule_takes_its_name_back(void **state)
     up(PROC_GATE_SIGNING);
     make_token(0, ROLE_FRONTEND, "by-token", "", EVER);
     publish_tokens(1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     struct client *c = welcome(text[0]);
     snprintf(named.principal.name, sizeof(named.principal.name), "by-token");
     rig_rules(&r, &named, 1);
@@ -497,7 +488,7 @@ static void tokens_create_keeps_to_free_names(void **state)
     (void)state;
     up(PROC_GATE_CONTROL);
     rig_rules(&r, rules, 2);
-    settle();
+    rig_settle(&r);
     struct client *c = welcome(NULL);
     e.id = 9;
     e.body_case = BODY(TOKENS_CREATE);
@@ -526,7 +517,7 @@ static void a_revoked_token_cuts_its_connections(void **state)
     up(PROC_GATE_SIGNING);
     make_token(0, ROLE_FRONTEND, "by-token", "", EVER);
     publish_tokens(1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     struct client *c = welcome(text[0]), *d = welcome(NULL);
     client_sign(c, 5, KEY_EC, 0, "x");
     struct rig_ask ask = rig_asked(&r.signers[0]);
@@ -544,7 +535,7 @@ static void an_expired_token_cuts_its_connections(void **state)
     up(PROC_GATE_SIGNING);
     make_token(0, ROLE_FRONTEND, "by-token", "", (uint64_t)time(NULL) + 2);
     publish_tokens(1);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     struct client *c = welcome(text[0]), *d = welcome(NULL);
     client_refused(c, 0, ERR_DENIED, "is by-token's no more"); /* nobody asked for anything */
     assert_true((uint64_t)time(NULL) >= tokens[0].expires);
@@ -560,7 +551,7 @@ static void the_use_of_a_token_is_told_once(void **state)
     make_token(0, ROLE_AUDITOR, "eyes", "", EVER);
     make_token(1, ROLE_AGENT, "watch", "", EVER);
     publish_tokens(2);
-    settle();
+    rig_settle(&r);
     for (int i = 0; i < 5; i++) {
         client_close(welcome(text[0]));
         client_close(welcome(text[1]));
@@ -587,7 +578,7 @@ static void limits_of_a_principal(void **state)
     struct client *c = welcome(NULL), *d = welcome(NULL);
     limits.principal_in_flight = 2;
     rig_reload(&r, &limits);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     client_sign(c, 1, KEY_EC, 0, "x");
     client_sign(d, 2, KEY_EC, 0, "x");
     struct rig_ask one = rig_asked(&r.signers[0]), two = rig_asked(&r.signers[0]);
@@ -601,7 +592,7 @@ static void limits_of_a_principal(void **state)
     limits.principal_in_flight = 0;
     limits.key_rate = 2;
     rig_reload(&r, &limits);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     purposes_asked(c, 4, KEY_EC, PURPOSES_TLS);
     purposes_asked(d, 5, KEY_EC, PURPOSES_TLS);
     client_sign(c, 6, KEY_EC, 0, "x");
@@ -609,7 +600,7 @@ static void limits_of_a_principal(void **state)
     purposes_asked(c, 7, KEY_RSA, PURPOSES_TLS); /* another key */
     limits.key_rate = 0;
     rig_reload(&r, &limits);
-    (void)rig_stats(&r);
+    rig_settle(&r);
     purposes_asked(c, 8, KEY_EC, PURPOSES_TLS);
 }
 
