@@ -222,7 +222,7 @@ static void test_only_what_was_granted(void **state)
     static const struct {
         uint32_t granted;
         bool server, tls12;
-    } cases[] = {
+    } grants[] = {
         {0, false, false},
         {PURPOSE_TLS13_CLIENT, false, false},
         {PURPOSE_TLS13_SERVER, true, false},
@@ -234,10 +234,10 @@ static void test_only_what_was_granted(void **state)
     const struct tbs shapes[] = {tls13("server"), shape('2')};
 
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(grants); i++) {
         for (size_t j = 0; j < COUNT(shapes); j++) {
-            put_granted(&r, i, keys[P256].id, cases[i].granted, 0x0403, &shapes[j]);
-            if (j == 0 ? cases[i].server : cases[i].tls12) {
+            put_granted(&r, i, keys[P256].id, grants[i].granted, 0x0403, &shapes[j]);
+            if (j == 0 ? grants[i].server : grants[i].tls12) {
                 expect_signed(&r, i, &keys[P256], 0x0403, &shapes[j]);
                 continue;
             }
