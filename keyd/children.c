@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keyd/pin_change.h"
 #include "keyd/process/log.h"
 #include "keyd/spawn.h"
 #include "proto/base/clock.h"
@@ -125,13 +126,14 @@ static bool only_waits(const struct parent *p, const struct child *c)
         return false;
     if (!has_token(c->proc))
         return true;
-    if (p->starts_stopped || token_process_starting(p))
+    if (p->starts_stopped || token_process_starting(p) || pin_change_holds(p, c))
         return false;
     return c->proc == PROC_CUSTODIAN || p->table.fd >= 0;
 }
 
 void children_start(struct parent *p)
 {
+    pin_change_step(p, token_process_starting(p));
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *c = &p->children[i];
 
@@ -176,6 +178,8 @@ static void on_ready(struct parent *p, struct child *c)
     c->state = CHILD_READY;
     log_line(LOG_LEVEL_INFO, "%s ready, pid %d, after %llu ms", child_name(c, name), (int)c->pid,
              (unsigned long long)(clock_us() - c->started) / 1000);
+    if (c->proc == PROC_CUSTODIAN)
+        pin_change_ready(p);
     for (size_t i = 0; i < p->child_count; i++) {
         struct child *other = &p->children[i];
 
@@ -210,7 +214,8 @@ static void on_guard(struct parent *p, const char *path)
     struct err err;
     char line[600];
 
-    if (!guard_learn(&p->guard, path, &err))
+    p->guard_stale = !guard_learn(&p->guard, path, &err);
+    if (p->guard_stale)
         log_line(LOG_LEVEL_WARNING, "no copy of the token's master-key file: %s",
                  log_err(&err, line, sizeof(line)));
 }
@@ -352,6 +357,23 @@ static void on_guard_msg(struct parent *p, struct child *c, struct msg *m)
     on_guard(p, path);
 }
 
+static void on_pin_ask_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    uint32_t least = rd_u32(&m->body), most = rd_u32(&m->body);
+
+    msg_end(m, &c->chan);
+    pin_change_ask(p, least, most);
+}
+
+static void on_pin_set_msg(struct parent *p, struct child *c, struct msg *m)
+{
+    struct err why;
+
+    msg_get_err(m, &why);
+    msg_end(m, &c->chan);
+    pin_change_set(p, &why);
+}
+
 static void on_msg(struct parent *p, struct child *c, struct msg *m)
 {
     uint64_t ask;
@@ -371,6 +393,12 @@ static void on_msg(struct parent *p, struct child *c, struct msg *m)
         return;
     case MSG_GUARD:
         on_guard_msg(p, c, m);
+        return;
+    case MSG_PIN_ASK:
+        on_pin_ask_msg(p, c, m);
+        return;
+    case MSG_PIN_SET:
+        on_pin_set_msg(p, c, m);
         return;
     case MSG_OVERDUE:
         on_overdue_msg(p, c, m);
@@ -403,8 +431,9 @@ void child_readable(struct parent *p, struct child *c)
 
 /* ---- ending */
 
-/* The custodian ends with 0 and unasked when it wants to be replaced: after an import, so that what
- * the token's module left in its memory is gone (design D2). Nothing is wrong then. */
+/* The custodian ends with 0 and unasked when it wants to be replaced: after an import or a change
+ * of the PIN, so that what the token's module left in its memory is gone (design D2). Nothing is
+ * wrong then. */
 static bool is_renewal(const struct parent *p, const struct child *c, int status)
 {
     return c->proc == PROC_CUSTODIAN && c->state == CHILD_READY && !c->draining &&
@@ -466,6 +495,17 @@ static void note_exit(struct parent *p, const struct child *c)
     snprintf(e->why, sizeof(e->why), "%s", c->last_exit);
 }
 
+static void stop_starts(struct parent *p)
+{
+    if (p->starts_stopped)
+        return;
+    p->starts_stopped = true;
+    log_line(LOG_LEVEL_ERROR,
+             "the token refused the PIN from %s%s: no more starts, so that it is not locked; mend "
+             "the PIN and restart keyd",
+             p->pin.path, p->pin.other.len ? " and the one beside it (.new)" : "");
+}
+
 static void on_exit_of(struct parent *p, struct child *c, int status)
 {
     char name[32];
@@ -475,7 +515,7 @@ static void on_exit_of(struct parent *p, struct child *c, int status)
     last_words(p, c);
     describe_exit(c, status);
     if (renewal)
-        snprintf(c->last_exit, sizeof(c->last_exit), "replaced after an import");
+        snprintf(c->last_exit, sizeof(c->last_exit), "replaced after a secret was in its memory");
     log_line(expected ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "%s (pid %d) ended: %s",
              child_name(c, name), (int)c->pid, c->last_exit);
     if (!expected)
@@ -483,14 +523,13 @@ static void on_exit_of(struct parent *p, struct child *c, int status)
     chan_close(&c->chan);
     c->pid = 0;
     c->draining = false;
-    if (has_token(c->proc) && c->why.code == ERR_DENIED && !p->starts_stopped) {
-        p->starts_stopped = true;
-        log_line(LOG_LEVEL_ERROR,
-                 "the token refused the PIN from %s: no more starts, so that it "
-                 "is not locked; mend the PIN and restart keyd",
-                 p->pin_source);
-    }
-    if (renewal)
+    if (c->proc == PROC_CUSTODIAN)
+        pin_change_ended(p);
+    bool refused = has_token(c->proc) && c->why.code == ERR_DENIED;
+    bool another = refused && pin_change_refused(p);
+    if (refused && !another)
+        stop_starts(p);
+    if (renewal || another)
         c->backoff_ms = 0; /* at once, however short its life was */
     else
         judge_first_start(p, c);

@@ -15,9 +15,9 @@
 
 #include "keyd/config.h"
 #include "keyd/guard.h"
+#include "keyd/pin.h"
 #include "keyd/process/msg.h"
 #include "keyd/sockets.h"
-#include "proto/base/secret.h"
 
 #define SIGNERS_MAX  64
 #define CHILDREN_MAX (3 + SIGNERS_MAX)
@@ -56,9 +56,10 @@ struct kept {
 struct parent {
     struct config config;
     char config_path[512];
-    struct secret pin;
-    char pin_source[512];
+    const char *restore_dir; /* keyd --restore alone: where the backup is */
+    struct pin pin;
     struct guard guard;
+    bool guard_stale; /* the last copy of the guarded file was not made */
     int listeners[SOCKETS];
     int lock_fd;
     struct child children[CHILDREN_MAX];

@@ -45,7 +45,8 @@ static const struct setting {
      "(a gate: up to 100 ms)."},
     {"token", "uri", TEXT, AT(token_uri), 0, 0, NULL, false, "",
      "The token, as a pkcs11: URI (RFC 7512) with module-path and pin-source.\n"
-     "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there."},
+     "Empty: the SoftHSM2 token \"keyd\" in the state directory, its PIN in user.pin there.\n"
+     "For keydctl pin-change the PIN's file lies in a folder that keyd may write to."},
     {"token", "signer-timeout-ms", NUMBER, AT(signer_timeout_ms), 50, 60000, NULL, true, "1000",
      "A signer that works longer than this on one signature is killed and replaced."},
     {"sockets", "run-dir", PATH, AT(run_dir), 0, 0, NULL, false, "",
@@ -201,8 +202,24 @@ static bool set_by_name(struct config *c, const char *section, const char *key, 
 
 /* ---- who is who */
 
+/* A uid or gid in digits; false for a name. */
+static bool plain_id(const char *text, uint32_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || n >= UINT32_MAX)
+        return false;
+    *ret = (uint32_t)n;
+    return true;
+}
+
 static bool find_id(struct rule *rule, struct err *err)
 {
+    if ((rule->proof == PROOF_USER || rule->proof == PROOF_UNIX_GROUP) &&
+        plain_id(rule->text, &rule->id))
+        return true;
     if (rule->proof == PROOF_USER) {
         const struct passwd *user = getpwnam(rule->text);
 
@@ -406,7 +423,8 @@ static const char principals_doc[] =
     "# ROLE is operator, tenant (its own keys), frontend (signs with the keys that it was "
     "granted:\n"
     "# keydctl grants-add), agent (watches), issuer (the ACME client) or auditor (reads).\n"
-    "# PROOF is user=NAME or unix-group=NAME on a unix socket, uri=URI (the one URI in the\n"
+    "# PROOF is user=NAME or unix-group=NAME (or a number) on a unix socket, uri=URI (the one URI "
+    "in the\n"
     "# subjectAltName of a client certificate) or spki=HEX (SHA-256 of its public key).\n"
     "# A \"*\" in NAME stands for the same text as the \"*\" in its uri.\n"
     "# Root and keyd's own user are operators if no line says otherwise.\n"

@@ -58,6 +58,17 @@ static bool sync_folder_of(const char *path, struct err *err)
     return ok;
 }
 
+static bool sync_file(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok)
+        err_errno(err, ERR_STORAGE, errno, "cannot make %s durable", path);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 /* Writes beside, fsyncs, renames, fsyncs the folder: at every moment the old or the new file. */
 static bool replace_file(const char *path, const char *bytes, size_t len, struct err *err)
 {
@@ -106,6 +117,9 @@ bool guard_learn(struct guard *g, const char *path, struct err *err)
     if (!below(g->state_dir, path) || strlen(path) >= sizeof(g->path))
         return err_set(err, ERR_BAD_REQUEST, "%.200s is not below %s: not guarded", path,
                        g->state_dir);
+    /* First the file itself: a copy that is newer than what a power cut leaves would not fit the
+     * PIN file, after a change of the PIN. */
+    TRY(sync_file(path, err));
     TRY(read_file(path, bytes, sizeof(bytes), &len, err));
     if (len == 0)
         return err_set(err, ERR_STORAGE, "%s is empty: its old copy is kept", path);
@@ -119,6 +133,20 @@ bool guard_learn(struct guard *g, const char *path, struct err *err)
     TRY(replace_file(name, path, strlen(path), err));
     snprintf(g->path, sizeof(g->path), "%s", path);
     return true;
+}
+
+/* A folder that is gone is not made anew: the token may have been moved, or put another for it. */
+static bool folder_there(const char *path, struct err *err)
+{
+    char folder[FILE_PATH];
+
+    snprintf(folder, sizeof(folder), "%s", path);
+    *strrchr(folder, '/') = 0;
+    return access(folder, F_OK) == 0 ||
+           err_set(err, ERR_STORAGE,
+                   "the folder %s of the token that was used last is gone: was "
+                   "it moved, or is this another token?",
+                   folder);
 }
 
 bool guard_mend(const struct guard *g, bool *ret_mended, struct err *err)
@@ -137,6 +165,7 @@ bool guard_mend(const struct guard *g, bool *ret_mended, struct err *err)
     bool there = access(g->path, F_OK) == 0;
     if (len == 0 || (there && (size_t)st.st_size >= len))
         return true;
+    TRY(folder_there(g->path, err));
     TRY(replace_file(g->path, copy, len, err));
     *ret_mended = true;
     return true;

@@ -26,9 +26,8 @@
 #include "keyd/spawn.h"
 #include "proto/base/clock.h"
 
-#define EXIT_USAGE  2
-#define LOCK_WAIT   2000 /* ms that a killed keyd's children have to go */
-#define PIN_MAX_LEN 255
+#define EXIT_USAGE 2
+#define LOCK_WAIT  2000 /* ms that a killed keyd's children have to go */
 
 static const char usage[] =
     "keyd " KEYD_VERSION ": holds TLS private keys in a PKCS#11 token and signs with them\n"
@@ -36,6 +35,7 @@ static const char usage[] =
     "  keyd --foreground [--config FILE]    serve; logs to stderr; SIGTERM drains, SIGHUP "
     "re-reads\n"
     "  keyd --init-token [--config FILE]    make the token, with random PINs in 0600 files\n"
+    "  keyd --restore DIR [--config FILE]   bring back what 'keydctl backup DIR' has saved\n"
     "  keyd --check-config [--config FILE]  say whether the settings are in order\n"
     "  keyd --print-config                  every setting, what it means and its default\n"
     "  keyd --version\n"
@@ -132,25 +132,46 @@ static bool lock_state(const struct config *c, int *ret_fd, struct err *err)
     return true;
 }
 
-static bool read_pin(struct parent *p, struct err *err)
+/* There were keys once: the token must not be made anew. */
+static bool has_registry(const struct config *c)
 {
-    TRY(custodian_uri_check(p->config.token_uri, err));
-    TRY(custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), err));
-    if (!secret_read_file(&p->pin, p->pin_source, PIN_MAX_LEN, err)) {
-        err_prefix(err, "the token's PIN");
-        if (access(p->pin_source, F_OK) != 0)
-            err_hint(err, "make a token first: keyd --init-token --config %.100s", p->config_path);
-        return false;
-    }
-    if (p->pin.len == 0)
-        return err_set(err, ERR_BAD_REQUEST, "the token's PIN: %s is empty", p->pin_source);
-    return true;
+    char path[sizeof(c->state_dir) + 16];
+
+    snprintf(path, sizeof(path), "%s/registry.db", c->state_dir);
+    return access(path, F_OK) == 0;
 }
 
-static bool confine(const struct config *c, struct err *err)
+static bool read_pin(struct parent *p, struct err *err)
 {
+    char path[sizeof(p->pin.path)];
+
+    TRY(custodian_uri_check(p->config.token_uri, err));
+    TRY(custodian_pin_source(p->config.token_uri, path, sizeof(path), err));
+    if (pin_read(&p->pin, path, err))
+        return true;
+    err_prefix(err, "the token's PIN");
+    if (access(path, F_OK) != 0 && has_registry(&p->config))
+        err_hint(err, "put the token's PIN there, mode 0600: keyd has keys that need it");
+    else if (access(path, F_OK) != 0)
+        err_hint(err, "make a token first: keyd --init-token --config %.100s", p->config_path);
+    return false;
+}
+
+/* The folder of the PIN file, which pin-change replaces; it may lie outside the state directory. */
+static const char *pin_folder(const struct parent *p, char buf[sizeof(p->pin.path)])
+{
+    snprintf(buf, sizeof(p->pin.path), "%s", p->pin.path);
+    *strrchr(buf, '/') = 0;
+    return *buf ? buf : "/dev/null"; /* not all that there is */
+}
+
+static bool confine(const struct parent *p, struct err *err)
+{
+    const struct config *c = &p->config;
+    char folder[sizeof(p->pin.path)];
     const char *const read_exec[] = {"/", NULL};
-    const char *const write[] = {c->state_dir, c->run_dir, "/dev/null", NULL};
+    const char *const write[] = {c->state_dir, c->run_dir, pin_folder(p, folder), "/dev/null",
+                                 NULL};
     const struct sandbox_files files = {.read_exec = read_exec, .write = write};
     bool confined;
 
@@ -169,11 +190,12 @@ static bool prepare(struct parent *p, struct err *err)
     TRY(find_user(&p->config, &uid, &gid, err));
     TRY(prepare_state_dir(&p->config, uid, gid, err));
     TRY(lock_state(&p->config, &p->lock_fd, err));
+    TRY(custodian_restore_pending(p->config.state_dir, err));
     TRY(sockets_open(&p->config, p->listeners, err));
     TRY(drop_to(&p->config, uid, gid, err));
     TRY(read_pin(p, err));
     TRY(guard_open(&p->guard, p->config.state_dir, err));
-    return confine(&p->config, err);
+    return confine(p, err);
 }
 
 /* ---- serving */
@@ -321,12 +343,12 @@ static int foreground(struct parent *p)
     children_init(p);
     serve(p, signals);
     sockets_remove(&p->config);
-    secret_free(&p->pin);
+    pin_free(&p->pin);
     if (!p->failed)
         return EXIT_SUCCESS;
     if (p->first_error.code == ERR_DENIED)
         err_hint(&p->first_error, "the PIN came from %s; it was tried once and is not tried again",
-                 p->pin_source);
+                 p->pin.path);
     return fail(&p->first_error);
 }
 
@@ -359,12 +381,70 @@ static int init_token(struct parent *p)
     _exit(EXIT_SUCCESS); /* SoftHSM's exit handlers crash */
 }
 
+/* Root reads the backup and gives what it writes away; the rest is done as the user. */
+static bool restore_files(struct parent *p, const char *dir, struct custodian_backup *ret,
+                          struct err *err)
+{
+    const char *state_dir = p->config.state_dir;
+    uid_t uid;
+    gid_t gid;
+
+    TRY(sandbox_basics(false, err));
+    TRY(find_user(&p->config, &uid, &gid, err));
+    TRY(custodian_restore_check(dir, ret, err));
+    TRY(prepare_state_dir(&p->config, uid, gid, err));
+    TRY(lock_state(&p->config, &p->lock_fd, err));
+    if (uid != geteuid() && fchown(p->lock_fd, uid, gid) != 0)
+        return err_errno(err, ERR_STORAGE, errno, "cannot give %s/lock to its user", state_dir);
+    TRY(custodian_restore_copy(dir, state_dir, uid, gid, err));
+    TRY(drop_to(&p->config, uid, gid, err));
+    return custodian_restore_place(state_dir, ret->token_files, err);
+}
+
+static void say_restored(const struct parent *p, const struct custodian_backup *b,
+                         const char *pin_source)
+{
+    const char *state_dir = p->config.state_dir;
+
+    printf("Restored to %s: the backup of %s, %u keys, %zu files, every checksum right.\n",
+           state_dir, b->time, b->keys, b->files);
+    if (!b->token_files)
+        printf("The token is not in it: restore the HSM's own backup, token \"%s\" (serial %s)\n"
+               "with its %u private keys.\n",
+               b->token_label, b->token_serial, b->private_keys);
+    printf("%s: the token's PIN, %s %s.\nThen start keyd, and look at 'keydctl status'.\n",
+           access(pin_source, R_OK) == 0 ? "There already" : "Still needed",
+           access(pin_source, R_OK) == 0 ? "in" : "0600, into", pin_source);
+}
+
+static int restore(struct parent *p)
+{
+    struct custodian_backup backup;
+    char pin_source[sizeof(p->pin.path)];
+    struct err err;
+
+    if (!custodian_pin_source(p->config.token_uri, pin_source, sizeof(pin_source), &err) ||
+        !restore_files(p, p->restore_dir, &backup, &err))
+        return fail(&err);
+    say_restored(p, &backup, pin_source);
+    fflush(stdout);
+    if (!backup.token_files)
+        return EXIT_SUCCESS;
+    if (!guard_new_token(p, &err)) { /* finds the token by its URI, too */
+        err_prefix(&err, "the files are in place, but the token is not found");
+        fail(&err);
+        _exit(EXIT_FAILURE);
+    }
+    _exit(EXIT_SUCCESS); /* SoftHSM's exit handlers crash */
+}
+
 static int check_config(struct parent *p)
 {
+    char path[sizeof(p->pin.path)];
     struct err err;
 
     if (!custodian_uri_check(p->config.token_uri, &err) ||
-        !custodian_pin_source(p->config.token_uri, p->pin_source, sizeof(p->pin_source), &err))
+        !custodian_pin_source(p->config.token_uri, path, sizeof(path), &err))
         return fail(&err);
     printf("%s is in order: state in %s, sockets in %s, %u signers\n", p->config_path,
            p->config.state_dir, p->config.run_dir, p->config.signers);
@@ -373,7 +453,7 @@ static int check_config(struct parent *p)
 
 /* ---- arguments */
 
-enum action { ACT_NONE = 0, ACT_FOREGROUND = 256, ACT_INIT, ACT_CHECK, ACT_PRINT };
+enum action { ACT_NONE = 0, ACT_FOREGROUND = 256, ACT_INIT, ACT_RESTORE, ACT_CHECK, ACT_PRINT };
 
 static int act(enum action action, struct parent *p)
 {
@@ -387,6 +467,8 @@ static int act(enum action action, struct parent *p)
         return fail(&err);
     if (action == ACT_INIT)
         return init_token(p);
+    if (action == ACT_RESTORE)
+        return restore(p);
     return action == ACT_CHECK ? check_config(p) : foreground(p);
 }
 
@@ -401,6 +483,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"foreground", no_argument, NULL, ACT_FOREGROUND},
         {"init-token", no_argument, NULL, ACT_INIT},
+        {"restore", required_argument, NULL, ACT_RESTORE},
         {"check-config", no_argument, NULL, ACT_CHECK},
         {"print-config", no_argument, NULL, ACT_PRINT},
         {"config", required_argument, NULL, 'c'},
@@ -426,6 +509,8 @@ int main(int argc, char **argv)
             return EXIT_SUCCESS;
         } else if (o >= ACT_FOREGROUND && action == ACT_NONE) {
             action = (enum action)o;
+            if (o == ACT_RESTORE)
+                p.restore_dir = optarg;
         } else {
             return usage_error(o == '?' ? "unknown option" : "say one thing to do");
         }

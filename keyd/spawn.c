@@ -103,23 +103,6 @@ _Noreturn void child_main(const char *kind, const char *index)
 
 /* ---- telling it what it needs */
 
-/* The PIN goes through a pipe: its bytes pass through no memory but the secret's and the kernel's.
- */
-static int pin_pipe(const struct secret *pin)
-{
-    int ends[2];
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return -1;
-    bool ok = write(ends[1], pin->bytes, pin->len) == (ssize_t)pin->len;
-    close(ends[1]);
-    if (!ok) {
-        close(ends[0]);
-        return -1;
-    }
-    return ends[0];
-}
-
 static void put_rule(struct chan *chan, const struct rule *r)
 {
     put_str(chan, r->principal.name);
@@ -186,7 +169,7 @@ static bool send_start(struct parent *p, struct child *c)
     put_str(&c->chan, p->config.token_uri);
     put_str(&c->chan, p->config.state_dir);
     put_u8(&c->chan, p->config.landlock_optional);
-    fd = pin_pipe(&p->pin);
+    fd = pin_pipe(&p->pin.now);
     if (fd < 0)
         return false;
     bool ok = chan_end_fds(&c->chan, &fd, 1) && send_tables(p, c);

@@ -216,7 +216,7 @@ static const struct option_row import_key_options[] = {
 struct import { /* what the command line asks for */
     const char *key_path, *cert_path;
     const char *key_name; /* in sentences */
-    uint32_t purposes;
+    struct rules rules;
 };
 
 /* A step that is done, for people. */
@@ -255,9 +255,8 @@ static bool read_options(const struct ctx *ctx, struct import *ret, struct err *
                        "--passphrase-file");
     if (given)
         TRY(pin_parse(given, "--fingerprint", pin, err));
-    TRY(parse_purposes(args_get(&ctx->args, "purposes"), &i.purposes, err));
     *ret = i;
-    return true;
+    return parse_rules(ctx, &ret->rules, err);
 }
 
 /* Who could read the file may have the key. */
@@ -335,7 +334,7 @@ static int send_key(struct ctx *ctx, const struct import *i, const struct keyfil
     struct keyd_error error;
     struct keyd_key *made;
 
-    int code = keyd_keys_import(ctx->client, tenant, name, i->purposes, to->id, key->pkcs8.bytes,
+    int code = keyd_keys_import(ctx->client, tenant, name, &i->rules.keyd, to->id, key->pkcs8.bytes,
                                 key->pkcs8.len, &made, &error);
     if (code != KEYD_OK)
         return complain(ctx, &error);
@@ -399,11 +398,7 @@ static const struct option_row keys_import_options[] = {
      "(default: asked for on the terminal)",
      0},
     {"fingerprint", "HEX", "of keyd's import key (default: the one that is pinned)", 0},
-    {"purposes", "LIST",
-     "what it may sign, with commas: tls13-server, tls13-client,\n"
-     "tls12-server, csr, acme-jws, checkpoint, raw\n"
-     "(default: tls13-server,tls12-server,csr)",
-     0},
+    RULE_OPTIONS,
     {0},
 };
 

@@ -66,6 +66,15 @@ static json_t *full_name_json(const struct keyd_key *k)
     return full;
 }
 
+static json_t *allowed_json(const struct keyd_key *k)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < k->allowed_name_count; i++)
+        json_array_append_new(names, out_string(k->allowed_names[i]));
+    return names;
+}
+
 json_t *key_json(const struct keyd_key *k)
 {
     json_t *j = json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "key", full_name_json(k), "type",
@@ -74,6 +83,8 @@ json_t *key_json(const struct keyd_key *k)
                           "created", out_time(k->created));
 
     json_object_set_new(j, "spki_sha256", pin_json(k->id));
+    json_object_set_new(j, "adopted", json_boolean(k->adopted));
+    json_object_set_new(j, "allowed_names", allowed_json(k));
     if (k->spki)
         json_object_set_new(j, "spki", out_base64(k->spki, k->spki_len));
     if (k->cka_id)
@@ -81,21 +92,60 @@ json_t *key_json(const struct keyd_key *k)
     return j;
 }
 
+static void text_origin(const json_t *adopted, char *buf)
+{
+    snprintf(buf, CELL_MAX, "%s",
+             json_is_true(adopted) ? "adopted: the token had it before"
+                                   : "made or imported by keyd");
+}
+
 static const struct column fields[] = {
     {.title = "key", .member = "key"},
     {.title = "type", .member = "type"},
     {.title = "state", .member = "state"},
-    {.title = "may sign", .member = "purposes"},
+    {.title = "may sign", .member = "may_sign"},
+    {.title = "certificates for", .member = "certificates_for"},
     {.title = "id", .member = "id"},
     {.title = "SPKI SHA-256", .member = "spki_sha256"},
     {.title = "CKA_ID", .member = "cka_id"},
+    {.title = "origin", .member = "adopted", .text = text_origin},
     {.title = "created", .member = "created"},
     {0},
 };
 
+static bool signs(const json_t *key, const char *purpose)
+{
+    const json_t *name;
+    size_t i;
+
+    json_array_foreach(json_object_get(key, "purposes"), i,
+                       name) if (strcmp(json_string_value(name), purpose) == 0) return true;
+    return false;
+}
+
+/* What people read instead of the lists. */
+static json_t *in_words(const json_t *key)
+{
+    json_t *names = json_object_get(key, "allowed_names"), *words = json_copy((json_t *)key);
+
+    if (signs(key, "raw"))
+        json_object_set_new(words, "may_sign",
+                            json_string("raw: anything at all that an operator sends"));
+    else
+        json_object_set(words, "may_sign", json_object_get(key, "purposes"));
+    if (signs(key, "csr") && json_array_size(names) > 0)
+        json_object_set(words, "certificates_for", names);
+    else if (signs(key, "csr"))
+        json_object_set_new(words, "certificates_for", json_string("any name"));
+    return words;
+}
+
 bool show_key(const json_t *value)
 {
-    out_fields(stdout, fields, value, 0);
+    json_t *words = in_words(value);
+
+    out_fields(stdout, fields, words, 0);
+    json_decref(words);
     return true;
 }
 
@@ -162,21 +212,39 @@ bool parse_purposes(const char *list, uint32_t *ret, struct err *err)
     return true;
 }
 
+bool parse_rules(const struct ctx *ctx, struct rules *ret, struct err *err)
+{
+    const char *name;
+    size_t count = 0;
+
+    *ret = (struct rules){0};
+    TRY(parse_purposes(args_get(&ctx->args, "purposes"), &ret->keyd.purposes, err));
+    while ((name = args_nth(&ctx->args, "allow-name", count))) {
+        if (count == ALLOW_NAMES_MAX)
+            return err_set(err, ERR_BAD_REQUEST, "--allow-name is given more than %d times",
+                           ALLOW_NAMES_MAX);
+        ret->names[count++] = name;
+    }
+    ret->keyd.allowed_names = ret->names;
+    ret->keyd.allowed_name_count = count;
+    return true;
+}
+
 /* ---- keys-generate */
 
 static int keys_generate(struct ctx *ctx)
 {
-    uint32_t purposes = 0;
     struct keyd_key *key;
     struct keyd_error error;
+    struct rules rules;
     struct err err;
     int type = 0;
 
-    if (!parse_type(args_get(&ctx->args, "type"), &type, &err) ||
-        !parse_purposes(args_get(&ctx->args, "purposes"), &purposes, &err))
+    if (!parse_type(args_get(&ctx->args, "type"), &type, &err) || !parse_rules(ctx, &rules, &err))
         return complain_usage(&err);
     if (keyd_keys_generate(ctx->client, args_get(&ctx->args, "tenant"),
-                           args_get(&ctx->args, "name"), type, purposes, &key, &error) != KEYD_OK)
+                           args_get(&ctx->args, "name"), type, &rules.keyd, &key,
+                           &error) != KEYD_OK)
         return complain(ctx, &error);
     json_t *value = key_json(key);
     keyd_keys_free(key, 1);
@@ -187,11 +255,7 @@ static const struct option_row generate_options[] = {
     {"tenant", "TENANT", "whose key it is", OPTION_REQUIRED},
     {"name", "NAME", "what it is called there", OPTION_REQUIRED},
     {"type", "TYPE", "rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384, ed25519", OPTION_REQUIRED},
-    {"purposes", "LIST",
-     "what it may sign, with commas: tls13-server, tls13-client,\n"
-     "tls12-server, csr, acme-jws, checkpoint, raw\n"
-     "(default: tls13-server,tls12-server,csr)",
-     0},
+    RULE_OPTIONS,
     {0},
 };
 
@@ -316,7 +380,10 @@ static bool confirmed(const struct keyd_key *key)
     char want[160], line[160];
 
     snprintf(want, sizeof(want), "%s/%s", key->tenant, key->name);
-    fprintf(stderr, "This destroys the key %s in the token for good.\nType its name: ", want);
+    fprintf(stderr, "This destroys the key %s in the token for good.\n", want);
+    if (key->adopted)
+        fprintf(stderr, "It was adopted: it was there before keyd, and others may be using it.\n");
+    fprintf(stderr, "Type its name: ");
     if (!fgets(line, sizeof(line), stdin))
         return false;
     line[strcspn(line, "\n")] = 0;

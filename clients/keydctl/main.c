@@ -14,10 +14,22 @@
 
 #define DEFAULT_SOCKET  "/run/keyd/control/control.sock"
 #define DEFAULT_TIMEOUT 10
+#define NAME_WIDTH      18 /* of options and commands in a help */
 
 static const struct command *const nouns[] = {
-    tenants_commands, keys_commands, import_commands, csr_commands,    grants_commands,
-    tokens_commands,  who_commands,  token_commands,  status_commands, NULL,
+    backup_commands,
+    bench_commands,
+    adopt_commands,
+    tenants_commands,
+    keys_commands,
+    import_commands,
+    csr_commands,
+    grants_commands,
+    tokens_commands,
+    who_commands,
+    token_commands,
+    status_commands,
+    NULL,
 };
 
 /* ---- help */
@@ -29,8 +41,13 @@ static void print_help(const struct option_row *rows)
         char name[48];
 
         snprintf(name, sizeof(name), "--%s %s", rows->name, rows->value ? rows->value : "");
+        if (strlen(name) > NAME_WIDTH) {
+            printf("  %s\n", name);
+            *name = 0;
+        }
         for (const char *at = rows->help; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
-            printf("  %-18s %.*s\n", at == rows->help ? name : "", (int)strcspn(at, "\n"), at);
+            printf("  %-*s %.*s\n", NAME_WIDTH, at == rows->help ? name : "",
+                   (int)strcspn(at, "\n"), at);
     }
 }
 
@@ -41,7 +58,7 @@ static int help(void)
            "commands:\n");
     for (const struct command *const *noun = nouns; *noun; noun++)
         for (const struct command *c = *noun; c->name; c++)
-            printf("  %-18s %s\n", c->name, c->line);
+            printf("  %-*s %s\n", NAME_WIDTH, c->name, c->line);
     printf("\noptions of every command:\n");
     print_help(global_options);
     printf("\nexit status:\n"
@@ -49,7 +66,8 @@ static int help(void)
            "  1  refused: the same command will be refused again\n"
            "  2  the command line cannot be understood\n"
            "  3  try again later: keyd is busy, restarting or not there\n"
-           "  4  a fault of keyd, its token or its storage\n");
+           "  4  a fault of keyd, its token or its storage\n"
+           "  5  token-objects --findings: a danger stands\n");
     return STATUS_DONE;
 }
 
@@ -102,8 +120,11 @@ int complain(const struct ctx *ctx, const struct keyd_error *error)
     char hint[sizeof(error->hint) + 64];
     bool elsewhere = error->code == KEYD_UNAVAILABLE && strstr(error->message, ctx->socket);
 
-    snprintf(hint, sizeof(hint), "%s%s", error->hint,
-             elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
+    if (error->retry_after_ms && !*error->hint)
+        snprintf(hint, sizeof(hint), "try again in %u s", (error->retry_after_ms + 999) / 1000);
+    else
+        snprintf(hint, sizeof(hint), "%s%s", error->hint,
+                 elsewhere ? " (--socket PATH or KEYD_CONTROL_SOCKET)" : "");
     say(error->message, hint);
     return status_of(error->code);
 }

@@ -197,7 +197,7 @@ static bool wrap_both(const Keyd__V1__ImportKeyInfo *info, const uint8_t *pkcs8,
 
 struct import {
     const char *tenant, *name;
-    uint32_t purposes;
+    const struct keyd_key_rules *rules;
     const uint8_t *trusted; /* id of the import key that the caller trusts */
     const uint8_t *pkcs8;
     size_t pkcs8_len;
@@ -246,7 +246,7 @@ static bool prove(struct import *m, const struct own_key *key, struct err *err)
                                        .key = key->id,
                                        .tenant = m->tenant,
                                        .name = m->name,
-                                       .purposes = m->purposes,
+                                       .purposes = m->rules->purposes,
                                        .wrapped_kek = m->wrapped.kek,
                                        .wrapped_kek_len = m->wrapped.kek_len,
                                        .wrapped_key = m->wrapped.key,
@@ -300,7 +300,9 @@ static bool send_import(struct keyd_client *client, struct import *m, uint64_t d
 
     body.tenant = (char *)m->tenant;
     body.name = (char *)m->name;
-    body.purposes = m->purposes;
+    body.purposes = m->rules->purposes;
+    body.allowed_names = (char **)(uintptr_t)m->rules->allowed_names;
+    body.n_allowed_names = m->rules->allowed_name_count;
     body.nonce = m->begun->nonce;
     body.import_key = (ProtobufCBinaryData){KEY_ID_LEN, (uint8_t *)(uintptr_t)m->trusted};
     body.spki = (ProtobufCBinaryData){m->spki_len, m->spki};
@@ -331,10 +333,11 @@ static bool keys_import(struct keyd_client *client, struct import *m, struct res
 }
 
 int keyd_keys_import(struct keyd_client *client, const char *tenant, const char *name,
-                     uint32_t purposes, const uint8_t import_key_id[KEYD_KEY_ID_LEN],
-                     const uint8_t *pkcs8, size_t pkcs8_len, struct keyd_key **ret,
-                     struct keyd_error *error)
+                     const struct keyd_key_rules *rules,
+                     const uint8_t import_key_id[KEYD_KEY_ID_LEN], const uint8_t *pkcs8,
+                     size_t pkcs8_len, struct keyd_key **ret, struct keyd_error *error)
 {
+    static const struct keyd_key_rules defaults = {0};
     struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
     struct err err = {0};
     struct import *m AUTO_FREE = mem_new(sizeof(*m));
@@ -343,7 +346,7 @@ int keyd_keys_import(struct keyd_client *client, const char *tenant, const char 
         return call_result(err_set(&err, ERR_INTERNAL, "no memory for an import"), &err, error);
     m->tenant = tenant;
     m->name = name;
-    m->purposes = purposes;
+    m->rules = rules ? rules : &defaults;
     m->trusted = import_key_id;
     m->pkcs8 = pkcs8;
     m->pkcs8_len = pkcs8_len;

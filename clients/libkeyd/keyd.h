@@ -30,6 +30,7 @@
 #ifndef KEYD_H
 #define KEYD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -182,6 +183,18 @@ struct keyd_key {
     size_t spki_len;
     uint8_t *cka_id; /* CKA_ID in the token; NULL in lists */
     size_t cka_id_len;
+    int adopted;          /* not 0: the token had it before keyd knew it */
+    char **allowed_names; /* it may ask certificates for these alone, see keyd_key_rules */
+    size_t allowed_name_count;
+};
+
+/* What a new key may do: fixed when it is made. All zero: keyd's defaults. */
+struct keyd_key_rules {
+    uint32_t purposes; /* bits as in keyd_key; 0: tls13-server, tls12-server and csr */
+    /* DNS names that it may ask certificates for: "www.example.com"; "*.example.com", one label
+     * before it; ".example.com", any number of labels. None: any name. */
+    const char *const *allowed_names;
+    size_t allowed_name_count;
 };
 
 struct keyd_attribute {
@@ -197,6 +210,30 @@ struct keyd_object {
     char *key; /* "tenant/name" if keyd knows it, else "" */
     struct keyd_attribute *attributes;
     size_t attribute_count;
+};
+
+enum keyd_severity {
+    KEYD_NOTE = 1,    /* worth knowing */
+    KEYD_WARNING = 2, /* to be looked into */
+    KEYD_DANGER = 3   /* a key of keyd's is not as safe as it should be, or not there */
+};
+
+/* What is not as it should be with an object or a key. */
+struct keyd_finding {
+    int severity; /* enum keyd_severity */
+    char *kind;   /* "extractable" */
+    char *object; /* "tenant/name" if keyd knows it, else its label */
+    uint8_t *cka_id;
+    size_t cka_id_len;
+    char *text;   /* what is wrong */
+    char *advice; /* what to do about it */
+};
+
+/* What a generation that was cut short has left in the token. */
+struct keyd_fragment {
+    uint8_t *id;
+    size_t id_len;
+    char *what; /* in words */
 };
 
 struct keyd_process {
@@ -260,10 +297,11 @@ int keyd_tenants_list(struct keyd_client *client, struct keyd_tenant **ret, size
 /* Frees a list of tenants. */
 void keyd_tenants_free(struct keyd_tenant *tenants, size_t count);
 
-/* Generates a key in the token. purposes 0: tls13-server, tls12-server and csr. Takes up to a few
- * seconds for RSA: give the client such a deadline. *ret is freed with keyd_keys_free(ret, 1). */
+/* Generates a key in the token; rules NULL: the defaults. Takes up to a few seconds for RSA: give
+ * the client such a deadline. *ret is freed with keyd_keys_free(ret, 1). */
 int keyd_keys_generate(struct keyd_client *client, const char *tenant, const char *name, int type,
-                       uint32_t purposes, struct keyd_key **ret, struct keyd_error *error);
+                       const struct keyd_key_rules *rules, struct keyd_key **ret,
+                       struct keyd_error *error);
 
 /* The keys of one tenant (NULL: of all), by tenant and name. Freed with keyd_keys_free. */
 int keyd_keys_list(struct keyd_client *client, const char *tenant, struct keyd_key **ret,
@@ -467,7 +505,7 @@ void keyd_import_key_free(struct keyd_import_key *key);
  * stays the caller's, who keeps it in memory that is locked and wiped. The key leaves the process
  * only wrapped for keyd's import key, whose fingerprint must be `import_key`; beside it goes a
  * signature by the key itself, over the wrapped bytes, tenant and name (proto/README.md, Import).
- * What the library itself keeps of the key meanwhile is wiped before it returns. purposes 0: as
+ * What the library itself keeps of the key meanwhile is wiped before it returns. rules: as
  * keyd_keys_generate.
  * Fails with KEYD_BAD_REQUEST for what is no private key or cannot be unwrapped, KEYD_UNSUPPORTED
  * for a type that keyd or its token does not take, KEYD_DENIED when keyd shows another import key
@@ -475,7 +513,7 @@ void keyd_import_key_free(struct keyd_import_key *key);
  * already (says under which name), KEYD_CONFLICT when it cannot be imported at all. *ret is freed
  * with keyd_keys_free(ret, 1). */
 int keyd_keys_import(struct keyd_client *client, const char *tenant, const char *name,
-                     uint32_t purposes, const uint8_t import_key[KEYD_KEY_ID_LEN],
+                     const struct keyd_key_rules *rules, const uint8_t import_key[KEYD_KEY_ID_LEN],
                      const uint8_t *pkcs8, size_t pkcs8_len, struct keyd_key **ret,
                      struct keyd_error *error);
 
@@ -485,12 +523,143 @@ int keyd_create_csr(struct keyd_client *client, const char *key, const char *sub
                     const char *const *sans, size_t san_count, char **ret_pem,
                     struct keyd_error *error);
 
-/* Every object in the token. Freed with keyd_objects_free. */
+/* Every object in the token, and what is not as it should be with them, or is not there though it
+ * should: the worst first. ret_findings NULL: they are not wanted. Freed with keyd_objects_free and
+ * keyd_findings_free. */
 int keyd_token_objects(struct keyd_client *client, struct keyd_object **ret, size_t *ret_count,
+                       struct keyd_finding **ret_findings, size_t *ret_finding_count,
                        struct keyd_error *error);
 
 /* Frees a list of objects. */
 void keyd_objects_free(struct keyd_object *objects, size_t count);
+
+/* Frees a list of findings. */
+void keyd_findings_free(struct keyd_finding *findings, size_t count);
+
+/* What keyd_keys_adopt is to do. */
+struct keyd_adopt {
+    const char *object; /* RFC 7512 URI of one private key: "pkcs11:object=www" */
+    const char *tenant;
+    const char *name;
+    uint32_t purposes;         /* 0: as keyd_keys_generate */
+    const char *const *accept; /* kinds of findings that are accepted, accept_count of them */
+    size_t accept_count;
+    int look; /* not 0: only tell what would be adopted */
+};
+
+/* Brings a private key under keyd that the token holds already; the object itself is not changed.
+ * What is found on it (warnings, dangers) must be accepted: KEYD_DENIED names the kinds that were
+ * not. So look first, show it to somebody, then adopt with what was accepted. KEYD_AMBIGUOUS names
+ * the objects when several fit. *ret_key is NULL after a look, else freed with keyd_keys_free(key,
+ * 1); the object with keyd_objects_free(object, 1), the findings with keyd_findings_free. */
+int keyd_keys_adopt(struct keyd_client *client, const struct keyd_adopt *what,
+                    struct keyd_key **ret_key, struct keyd_object **ret_object,
+                    struct keyd_finding **ret_findings, size_t *ret_finding_count,
+                    struct keyd_error *error);
+
+/* The fragments in the token. With `sweep` (of a call before; sweep_count of them): removes those,
+ * as far as keyd itself still finds them to be fragments, and gives what was removed. Freed with
+ * keyd_fragments_free. */
+int keyd_token_sweep(struct keyd_client *client, const struct keyd_fragment *sweep,
+                     size_t sweep_count, struct keyd_fragment **ret, size_t *ret_count,
+                     struct keyd_error *error);
+
+/* Frees a list of fragments. */
+void keyd_fragments_free(struct keyd_fragment *fragments, size_t count);
+
+/* How long keys of a type take to make. */
+struct keyd_bench_generation {
+    int type;      /* enum keyd_key_type */
+    uint32_t keys; /* so many were made */
+    uint32_t p50_us, max_us;
+};
+
+/* Signatures by so many signers at once; 0: by the custodian, one process, because making such keys
+ * takes too long beside live signing. Percentiles are good to 6 %. */
+struct keyd_bench_rate {
+    int type;        /* enum keyd_key_type */
+    uint32_t scheme; /* IANA TLS SignatureScheme */
+    uint32_t signers;
+    double per_second;
+    uint32_t p50_us, p99_us;
+};
+
+/* What became of one signature by each scheme. */
+struct keyd_bench_tried {
+    int type;        /* enum keyd_key_type */
+    uint32_t scheme; /* IANA TLS SignatureScheme */
+    char *name;      /* "rsa_pss_rsae_sha256" */
+    char *error;     /* what the token said; "": it signs */
+};
+
+struct keyd_bench {
+    struct keyd_bench_generation *generations;
+    size_t generation_count;
+    struct keyd_bench_rate *rates; /* by type, then by signers */
+    size_t rate_count;
+    struct keyd_bench_tried *tried;
+    size_t tried_count;
+    char **advice; /* sentences for people */
+    size_t advice_count;
+    uint32_t signers, cores; /* that took part; that keyd may use */
+    char *cut_short;         /* why not all was measured; "": it was */
+};
+
+/* Tries what the token can do and how fast it is, in at most about so many seconds (2 to 15; 0:
+ * 10): give the client a longer deadline, since a key that is being made is finished. Signing goes
+ * on meanwhile; nothing is left in the token. Freed with keyd_token_bench_free. */
+int keyd_token_bench(struct keyd_client *client, unsigned seconds, struct keyd_bench **ret,
+                     struct keyd_error *error);
+
+/* Frees it. NULL is fine. */
+void keyd_token_bench_free(struct keyd_bench *bench);
+
+struct keyd_pin_change {
+    char *file; /* where keyd has the PIN, on its machine */
+    int given;  /* not 0: it was the operator's, from the file of that name with ".next" behind */
+};
+
+/* Gives the token a new user PIN. It is never on the wire: keyd makes one, or takes the one that
+ * the operator has put beside its PIN file. When the call has returned KEYD_OK, token and file have
+ * it; signing was not disturbed. Cut short anywhere, keyd finds out at its next start which PIN the
+ * token has: ask again. Fails with KEYD_UNSUPPORTED where the PIN lies in no file that keyd can
+ * replace, KEYD_BUSY when the last change was a moment ago. Freed with keyd_pin_change_free. */
+int keyd_pin_change(struct keyd_client *client, struct keyd_pin_change **ret,
+                    struct keyd_error *error);
+
+/* Frees it. NULL is fine. */
+void keyd_pin_change_free(struct keyd_pin_change *change);
+
+/* ---- backup */
+
+/* Where a backup goes, file by file. A function that returns false ends it. */
+struct keyd_backup_sink {
+    void *context;
+    /* A file begins: relative, '/' between, every part of [A-Za-z0-9._-], none begins with '.'. */
+    bool (*begin)(void *context, const char *name, uint64_t size);
+    bool (*write)(void *context, const void *bytes, size_t len);
+    bool (*end)(void *context); /* it is whole, and its SHA-256 is the one in the manifest */
+};
+
+/* What a backup is of. */
+struct keyd_backup {
+    char time[24]; /* RFC 3339, UTC */
+    char keyd[32]; /* its version */
+    char token_label[40], token_serial[24];
+    uint32_t token_private_keys;
+    uint32_t keys; /* in the registry */
+    size_t files;
+    uint64_t bytes;
+    bool token_files;     /* the token's files are in it; if not, the token needs its own backup */
+    char pin_source[512]; /* where the token's PIN is, which is in no backup */
+};
+
+/* Makes a backup of keyd's registry and, where the token keeps its files with keyd, of the token.
+ * keyd serves meanwhile. The last file is MANIFEST: without it a backup is not whole. Fails with
+ * KEYD_BUSY while another one is made, KEYD_NOT_FOUND when keyd's custodian was replaced meanwhile
+ * (begin again), KEYD_STORAGE when the sink gave up. */
+int keyd_backup(struct keyd_client *client, const struct keyd_backup_sink *sink,
+                struct keyd_backup *ret, struct keyd_error *error);
 
 /* How keyd is doing. Freed with keyd_status_free. */
 int keyd_status(struct keyd_client *client, struct keyd_status **ret, struct keyd_error *error);

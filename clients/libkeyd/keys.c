@@ -5,6 +5,15 @@
 #include "clients/libkeyd/result.h"
 #include "proto/base/mem.h"
 
+static char **copy_names(struct result *r, char *const *from, size_t count)
+{
+    char **names = result_room(r, count * sizeof(*names));
+
+    for (size_t i = 0; names && i < count; i++)
+        names[i] = result_str(r, from[i]);
+    return names;
+}
+
 bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err)
 {
     struct keyd_key *k = result_add(r);
@@ -21,8 +30,12 @@ bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err
     k->purposes = from->purposes;
     k->state = (int)from->state;
     k->created = from->created;
+    k->adopted = from->adopted;
     k->spki = result_bytes(r, from->spki, &k->spki_len);
     k->cka_id = result_bytes(r, from->cka_id, &k->cka_id_len);
+    if (from->n_allowed_names > 0)
+        k->allowed_names = copy_names(r, from->allowed_names, from->n_allowed_names);
+    k->allowed_name_count = k->allowed_names ? from->n_allowed_names : 0;
     return result_ok(r, err);
 }
 
@@ -43,8 +56,10 @@ static bool keys_generate(struct keyd_client *client, Keyd__V1__KeysGenerate *bo
 }
 
 int keyd_keys_generate(struct keyd_client *client, const char *tenant, const char *name, int type,
-                       uint32_t purposes, struct keyd_key **ret, struct keyd_error *error)
+                       const struct keyd_key_rules *rules, struct keyd_key **ret,
+                       struct keyd_error *error)
 {
+    const struct keyd_key_rules defaults = {0}, *with = rules ? rules : &defaults;
     Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
     struct result r CLEANUP(result_free) = result_of(sizeof(struct keyd_key));
     struct err err = {0};
@@ -52,7 +67,9 @@ int keyd_keys_generate(struct keyd_client *client, const char *tenant, const cha
     body.tenant = (char *)tenant;
     body.name = (char *)name;
     body.type = (Keyd__V1__KeyType)type;
-    body.purposes = purposes;
+    body.purposes = with->purposes;
+    body.allowed_names = (char **)(uintptr_t)with->allowed_names;
+    body.n_allowed_names = with->allowed_name_count;
     bool ok = keys_generate(client, &body, &r, &err);
 
     if (ok)

@@ -46,6 +46,11 @@ uint8_t *result_bytes(struct result *r, ProtobufCBinaryData from, size_t *ret_le
  * none. (keys.c) */
 bool result_add_key(struct result *r, const Keyd__V1__Key *from, struct err *err) MUST_USE;
 
+/* Adds a struct keyd_object, a struct keyd_finding. (objects.c) */
+void result_add_object(struct result *r, const Keyd__V1__TokenObject *from);
+/* See result_add_object. (objects.c) */
+void result_add_finding(struct result *r, const Keyd__V1__Finding *from);
+
 /* Whether everything did fit; ERR_INTERNAL if not. After it result_take cannot fail. */
 bool result_ok(struct result *r, struct err *err) MUST_USE;
 

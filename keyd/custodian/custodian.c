@@ -5,7 +5,9 @@
  *
  * A token that computes inside our process leaves what it unwrapped in our memory. So after an
  * import the custodian asks for its replacement: it takes nothing new, finishes what waits and ends
- * with 0, and the parent starts another one at once (design D2).
+ * with 0, and the parent starts another one at once (design D2). What the token refused may have
+ * been unwrapped before it was refused; but whoever sends that must not be able to have us replaced
+ * all the time, so then it happens a while later, once for all of them.
  */
 #include "keyd/custodian/custodian.h"
 
@@ -20,19 +22,28 @@
 
 static int next_wait_ms(const struct custodian *c)
 {
+    uint64_t next = c->tidy_at;
+
     if (c->first)
         return 0;
-    return c->tidy_at ? clock_wait_ms(c->tidy_at) : -1;
+    if (c->snapshot.fd >= 0 && (!next || c->snapshot.until < next))
+        next = c->snapshot.until;
+    if (c->wears_at && !c->worn && (!next || c->wears_at < next))
+        next = c->wears_at;
+    return next ? clock_wait_ms(next) : -1;
 }
 
 static void serve(struct custodian *c)
 {
     while (!c->draining) {
+        c->worn = c->worn || (c->wears_at && clock_us() >= c->wears_at);
         if (c->worn && peers_leave(c) && !c->first)
             return;
         peers_pump(c, next_wait_ms(c));
         if (!c->draining && c->tidy_at && clock_us() >= c->tidy_at)
             import_tidy(c);
+        if (c->snapshot.fd >= 0 && clock_us() >= c->snapshot.until)
+            backup_forget(c);
         if (!c->draining)
             request_serve(c);
     }
@@ -53,8 +64,10 @@ static int live(struct custodian *c)
 {
     struct err err = {.code = ERR_NONE};
 
-    if (!custodian_start(c, &err))
+    if (!custodian_start(c, &err)) {
+        start_explain(c, &err);
         return c->draining ? 0 : fail(c, &err);
+    }
     serve(c);
     if (!token_lost(c->token))
         return 0;
@@ -71,11 +84,13 @@ int custodian_main(struct chan *parent)
     umask(077);
     c->parent = parent;
     c->access_fd = -1;
+    c->snapshot.fd = -1;
     for (size_t i = 0; i < PEERS_MAX; i++)
         c->peers[i].chan.fd = -1;
     int status = live(c);
     peers_flush(c, LAST_WORDS_MS);
     peers_free(c);
+    backup_forget(c);
     table_free(&c->table);
     if (c->access_fd >= 0)
         close(c->access_fd);

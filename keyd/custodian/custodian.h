@@ -8,6 +8,7 @@
 #define KEYD_CUSTODIAN_CUSTODIAN_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "keyd/process/msg.h"
 
@@ -27,6 +28,32 @@ bool custodian_init_token(const char *uri, const char *state_dir, struct err *er
  * string for a token that has no such file. Loads the module, as custodian_init_token does. */
 bool custodian_guarded_file(const char *uri, const char *state_dir, char *path, size_t size,
                             struct err *err) MUST_USE;
+
+/* What a backup is of. */
+struct custodian_backup {
+    char time[24]; /* RFC 3339, UTC */
+    char token_label[40], token_serial[24];
+    uint32_t keys;         /* in the registry */
+    uint32_t private_keys; /* in the token */
+    size_t files;
+    bool token_files; /* the token's files are in it */
+};
+
+/* Reads the whole backup in the folder `dir` and its checksums; changes nothing. ERR_UNSUPPORTED
+ * for another format; ERR_STORAGE for a missing or damaged file, which it names. */
+bool custodian_restore_check(const char *dir, struct custodian_backup *ret,
+                             struct err *err) MUST_USE;
+
+/* Copies the backup into <state_dir>/restoring, owned by uid and gid, checked once more, and makes
+ * it durable. ERR_EXISTS for a state directory that holds anything else than PINs. */
+bool custodian_restore_copy(const char *dir, const char *state_dir, uid_t uid, gid_t gid,
+                            struct err *err) MUST_USE;
+
+/* Moves what custodian_restore_copy has made to its place; as the user that keyd runs as. */
+bool custodian_restore_place(const char *state_dir, bool token_files, struct err *err) MUST_USE;
+
+/* Refuses with ERR_CONFLICT while a restore is unfinished. */
+bool custodian_restore_pending(const char *state_dir, struct err *err) MUST_USE;
 
 /* Whether the URI names one PKCS#11 token, as the setting must (token.h: token_uri_check). */
 bool custodian_uri_check(const char *uri, struct err *err) MUST_USE;

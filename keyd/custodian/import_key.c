@@ -17,7 +17,6 @@
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define LABEL   "keyd/import key"
 #define TIDY_US (30 * 1000000ull)
 
 void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1])
@@ -83,7 +82,7 @@ static bool make(struct custodian *c, const struct registry_intent *i,
 
     *ret = (struct registry_import_key){.cka_id_len = i->cka_id_len};
     memcpy(ret->cka_id, i->cka_id, sizeof(ret->cka_id));
-    TRY(import_key_generate(c->token, i->type, way, i->cka_id, i->cka_id_len, LABEL, true,
+    TRY(import_key_generate(c->token, i->type, way, i->cka_id, i->cka_id_len, IMPORT_LABEL, true,
                             ret_handle, ret->spki, &ret->spki_len, err));
     TRY(softhsm_sync(c->state_dir, err));
     TRY(import_key_judge(c->token, *ret_handle, way, err));

@@ -42,8 +42,12 @@ static bool there_already(const char *uri, const char *state_dir, struct err *er
     struct token *token = NULL;
     struct err why = {.code = ERR_NONE};
 
-    if (!token_open(&token, uri, state_dir, false, &why) && why.code == ERR_UNAVAILABLE)
-        return true; /* nothing fits the URI: go on */
+    if (!token_open(&token, uri, state_dir, false, &why) && why.code == ERR_UNAVAILABLE) {
+        if (!softhsm_explain(state_dir, &why))
+            return true; /* nothing fits the URI: go on */
+        err_set(err, ERR_STORAGE, "a token may be there that cannot be seen");
+        return err_hint(err, "%s", why.hint);
+    }
     if (token && !token_has_user_pin(token)) {
         token_close(token);
         return true; /* cut short between its two steps: go on */

@@ -15,6 +15,11 @@ bool purposes_known(uint32_t purposes, struct err *err)
 {
     char names[128];
 
+    if (purposes & PURPOSE_RAW && purposes != PURPOSE_RAW) {
+        err_set(err, ERR_BAD_REQUEST, "a key with the purpose raw can have no other");
+        return err_hint(err, "raw signs anything, so it would sign the other shapes too: make two "
+                             "keys");
+    }
     if ((purposes & ~(uint32_t)PURPOSES_ALL) == 0)
         return true;
     err_set(err, ERR_BAD_REQUEST, "unknown purposes 0x%x", purposes & ~(uint32_t)PURPOSES_ALL);
@@ -46,6 +51,12 @@ bool intent_seal(struct registry_intent *i, struct err *err)
     return true;
 }
 
+bool intent_id_is_ours(const uint8_t *cka_id, size_t len)
+{
+    return len == 2 + INTENT_ID_LEN && cka_id[0] == CKA_ID_FORMAT &&
+           (cka_id[1] & ~(unsigned)PURPOSES_ALL) == 0;
+}
+
 void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX])
 {
     snprintf(label, TOKEN_LABEL_MAX, "keyd/%s/%s", i->tenant, i->name);
@@ -61,6 +72,7 @@ void intent_key(const struct registry_intent *i, struct registry_key *ret)
     memcpy(ret->tenant, i->tenant, sizeof(ret->tenant));
     memcpy(ret->name, i->name, sizeof(ret->name));
     memcpy(ret->cka_id, i->cka_id, sizeof(ret->cka_id));
+    memcpy(ret->allowed_names, i->allowed_names, sizeof(ret->allowed_names));
 }
 
 void intent_undo(struct custodian *c, const struct registry_intent *i)

@@ -5,10 +5,13 @@
 #ifndef KEYD_CUSTODIAN_INTERNAL_H
 #define KEYD_CUSTODIAN_INTERNAL_H
 
+#include "keyd/custodian/findings.h"
 #include "keyd/policy/principal.h"
+#include "keyd/policy/tbs_names.h"
 #include "keyd/process/access.h"
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
+#include "keyd/process/tally.h"
 #include "keyd/registry/registry.h"
 #include "keyd/token/keys.h"
 #include "keyd/token/probe.h"
@@ -20,6 +23,8 @@
 #define PEERS_MAX 72 /* 64 signers, two gates, and some room */
 #define NOTES_MAX 24 /* over PROBE_NOTES; the gate takes 64 */
 #define NOTE_SIZE 200
+
+#define ALLOWED_NAMES_MAX 100 /* patterns of one key */
 
 /* What each room calls its own is the same thing here. */
 _Static_assert(TABLE_ID_LEN == KEY_ID_LEN, "a key's id");
@@ -34,6 +39,8 @@ struct peer {
     bool told, left;  /* control gate: MSG_LEAVE was sent, MSG_LEFT came */
 };
 
+#define SUBJECT_MAX (2 * NAME_MAX_LEN + 2) /* "tenant/name" */
+
 /* A request that waits for its turn. */
 struct request {
     struct request *next;
@@ -41,8 +48,26 @@ struct request {
     struct principal who; /* asks */
     uint64_t until;       /* clock_us: nobody waits for the answer after that */
     uint32_t generation;  /* of the gate that handed it over */
+    bool takes;           /* away: it goes before what makes */
+    char subject[SUBJECT_MAX];
     size_t len;
     uint8_t bytes[]; /* the packed Envelope */
+};
+
+/* What the parent says while the PIN is changed (verb_pin.c). */
+struct pin_talk {
+    bool came, kept; /* MSG_PIN, MSG_PIN_KEPT */
+    struct err why;
+    int old_fd, new_fd; /* pipes */
+    bool given;
+};
+
+/* What a backup is read from (verb_backup.c). */
+struct snapshot {
+    int fd; /* a file without a name; -1: there is none */
+    uint8_t id[16];
+    uint64_t size, manifest_at; /* bytes, and where the manifest begins */
+    uint64_t until;             /* clock_us: forgotten then, unless it is read */
 };
 
 struct custodian {
@@ -50,10 +75,11 @@ struct custodian {
     struct peer peers[PEERS_MAX]; /* fd -1: free */
     struct request *first, *last; /* what waits */
     size_t waiting;
-    bool draining;    /* finish the verb, then end */
-    bool worn;        /* be replaced when nothing waits: the module may hold what it unwrapped, or
-                       * something was not published */
-    bool parent_gone; /* nobody is left to talk to */
+    bool draining;     /* finish the verb, then end */
+    bool worn;         /* be replaced when nothing waits: the module may hold what it unwrapped, or
+                        * something was not published */
+    uint64_t wears_at; /* clock_us: when it will be worn by what was refused; 0: it is not */
+    bool parent_gone;  /* nobody is left to talk to */
 
     char uri[1024];
     char state_dir[512];
@@ -73,6 +99,9 @@ struct custodian {
     uint8_t import_id[KEY_ID_LEN]; /* the import key that was proven last... */
     token_handle import_handle;    /* ...and its handle; 0: none */
     uint64_t tidy_at; /* clock_us: when to look for import keys that may go; 0: no need */
+    struct pin_talk pin;
+    struct bench *bench; /* of the token-bench that is going on (verb_bench.c) */
+    struct snapshot snapshot;
     char notes[NOTES_MAX][NOTE_SIZE];
     size_t note_count;
 };
@@ -82,6 +111,9 @@ struct custodian {
 /* From MSG_START to MSG_READY. On failure what was opened stays in c, to be closed by the caller.
  */
 bool custodian_start(struct custodian *c, struct err *err) MUST_USE;
+
+/* Adds to an error of the start what token and registry say about it. */
+void start_explain(const struct custodian *c, struct err *err);
 
 /* ---- reconcile.c */
 
@@ -148,8 +180,19 @@ void request_take(struct custodian *c, struct peer *p, struct msg *m);
 /* Serves the first of the queue, if there is one, and answers it. */
 void request_serve(struct custodian *c);
 
+/* Whether something waits that takes away: a verb that may be cut short gives way. */
+bool request_takes_waiting(const struct custodian *c);
+
 /* Forgets what a gate asked for that is gone. */
 void request_forget(struct custodian *c, uint32_t generation);
+
+/* ---- subject.c */
+
+/* "tenant/name" of the key that a request is about: "" for a request about none, "?" for one that
+ * cannot be told (nobody has that id). */
+void subject_of(const struct custodian *c, const envelope *e, char ret[SUBJECT_MAX]);
+
+/* ---- request.c again */
 
 /* A request while it is served. */
 struct ask {
@@ -206,9 +249,9 @@ bool verb_keys_enable(struct custodian *c, const struct ask *ask, envelope *ret,
 bool verb_keys_destroy(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* Destroys what the token has of a key that is being destroyed, and its row. (verb_state.c) */
 bool destroy_finish(struct custodian *c, const struct registry_key *key, struct err *err) MUST_USE;
-/* verb_csr.c */
+/* verb_sign.c */
 bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
-/* verb_csr.c */
+/* verb_sign.c */
 bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verbs_grants.c */
 bool verb_grants_add(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
@@ -225,6 +268,31 @@ bool verb_tokens_revoke(struct custodian *c, const struct ask *ask, envelope *re
 /* verb_objects.c */
 bool verb_token_objects(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 
+/* verb_adopt.c */
+bool verb_keys_adopt(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_sweep.c */
+bool verb_token_sweep(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* An object in the reply's form. (verb_objects.c) */
+bool object_to_wire(const struct custodian *c, const struct ask *ask,
+                    const struct token_object *from, Keyd__V1__TokenObject **ret,
+                    struct err *err) MUST_USE;
+
+/* A finding in the reply's form; NULL: err is set. `name`: of the key or object. (verb_objects.c)
+ */
+Keyd__V1__Finding *finding_to_wire(const struct ask *ask, const struct finding *from,
+                                   const char *name, const uint8_t *cka_id, size_t cka_id_len,
+                                   struct err *err) MUST_USE;
+
+/* verb_backup.c */
+bool verb_backup(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_backup.c */
+bool verb_backup_read(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* Forgets the snapshot, if there is one. (verb_backup.c) */
+void backup_forget(struct custodian *c);
+/* Removes what a custodian that was killed while it took a snapshot has left. (verb_backup.c) */
+void backup_clean(struct custodian *c);
+
 /* A key in the reply's form, with its SPKI and CKA_ID if `whole`. NULL: err is set. (verbs_keys.c)
  */
 Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
@@ -232,8 +300,24 @@ Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
 
 /* ---- intent.c: what verbs share that bring a key into being */
 
-/* Refuses purposes that this keyd does not know. */
+/* Refuses purposes that this keyd does not know, and raw beside any other: what signs anything
+ * signs the other shapes too, for those who may not have them. */
 bool purposes_known(uint32_t purposes, struct err *err) MUST_USE;
+
+/* Puts a request's allowed names into an intent, each as it stands in certificates (lower case,
+ * A-labels). ERR_BAD_REQUEST for what is no pattern, for too many, and for a key without csr. After
+ * the purposes. (names.c) */
+bool intent_allow(struct registry_intent *i, char *const *names, size_t count,
+                  struct err *err) MUST_USE;
+
+struct allowed_names {
+    char text[REGISTRY_NAMES_MAX + 1];
+    const char *list[ALLOWED_NAMES_MAX]; /* into text */
+    struct tbs_names names;              /* list, as the recogniser takes it */
+};
+
+/* Takes the registry's text apart. *ret must not move afterwards. ERR_STORAGE. (names.c) */
+bool allowed_names_of(const char *text, struct allowed_names *ret, struct err *err) MUST_USE;
 
 /* Puts tenant and name into an intent, if they can be names. */
 bool intent_name(struct registry_intent *i, const char *tenant, const char *name,
@@ -241,6 +325,9 @@ bool intent_name(struct registry_intent *i, const char *tenant, const char *name
 
 /* Gives the intent its id, and the CKA_ID that follows from it and the purposes. */
 bool intent_seal(struct registry_intent *i, struct err *err) MUST_USE;
+
+/* Whether a CKA_ID has the form of those that intent_seal makes. */
+bool intent_id_is_ours(const uint8_t *cka_id, size_t len);
 
 /* CKA_LABEL of the object that is to be. */
 void intent_label(const struct registry_intent *i, char label[TOKEN_LABEL_MAX]);
@@ -259,7 +346,8 @@ bool verb_import_key(struct custodian *c, const struct ask *ask, envelope *ret, 
 bool verb_import_key_rotate(struct custodian *c, const struct ask *ask, envelope *ret,
                             struct err *err);
 
-#define IMPORT_NONCE_S 120 /* how long an import may take from nonce to key */
+#define IMPORT_LABEL   "keyd/import key" /* its CKA_LABEL */
+#define IMPORT_NONCE_S 120               /* how long an import may take from nonce to key */
 
 /* Finds out how the token takes keys in, if there is an import key; if not, that is left to the
  * first need, since it takes a moment. Fails only when token or registry do. */
@@ -284,6 +372,34 @@ void import_tidy(struct custodian *c);
 
 /* verb */
 bool verb_keys_import(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* ---- verb_bench.c, bench_advice.c */
+
+/* verb */
+bool verb_token_bench(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* Takes a signer's MSG_BENCHED; one that came too late is dropped. */
+void bench_answered(struct custodian *c, struct peer *p, struct msg *m);
+
+struct bench_point {
+    uint32_t signers;
+    double per_second;
+};
+
+/* A sentence: how many signers pay for keys of that type. `points`: at least one, from one signer
+ * upwards; `cores`: that keyd may use. */
+void bench_advice(const char *type, const struct bench_point *points, size_t count, uint32_t cores,
+                  char *buf, size_t size);
+
+/* ---- verb_pin.c */
+
+/* verb */
+bool verb_pin_change(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+
+/* Takes MSG_PIN, MSG_PIN_KEPT. */
+void pin_take(struct custodian *c, struct msg *m);
+/* See pin_take. */
+void pin_kept(struct custodian *c, struct msg *m);
 
 /* ---- stats.c */
 

@@ -78,6 +78,12 @@ static void on_parent_msg(struct custodian *c, struct msg *m)
         msg_end(m, c->parent);
         stats_answer(c, number);
         return;
+    case MSG_PIN:
+        pin_take(c, m);
+        return;
+    case MSG_PIN_KEPT:
+        pin_kept(c, m);
+        return;
     case MSG_DRAIN:
         msg_end(m, c->parent);
         c->draining = true;
@@ -141,6 +147,8 @@ static void on_peer_msg(struct custodian *c, struct peer *p, struct msg *m)
         on_key_done(p, m);
     else if (m->type == MSG_REQUEST)
         request_take(c, p, m);
+    else if (m->type == MSG_BENCHED)
+        bench_answered(c, p, m);
     else if (m->type == MSG_LEFT)
         on_left(p, m);
     else if (m->type == MSG_ACCESS_DONE)

@@ -139,8 +139,12 @@ static bool finish_page(struct custodian *c, const struct registry_key *rows, si
                         struct err *err)
 {
     for (size_t i = 0; i < count; i++)
-        if (rows[i].state == REGISTRY_KEY_DESTROYING)
-            TRY(destroy_finish(c, &rows[i], err));
+        if (rows[i].state == REGISTRY_KEY_DESTROYING && !destroy_finish(c, &rows[i], err)) {
+            if (err->code != ERR_CONFLICT)
+                return err_prefix(err, "%s/%s", rows[i].tenant, rows[i].name);
+            custodian_note(c, "%s/%s is not destroyed yet: %s", rows[i].tenant, rows[i].name,
+                           err->text); /* that is no reason not to serve the others */
+        }
     return true;
 }
 
@@ -164,36 +168,39 @@ static bool finish_destroys(struct custodian *c, struct err *err)
 
 /* ---- keys */
 
-struct finding {
+struct comparison {
     struct census census;
     uint32_t registered, missing, doubled;
-    size_t known;      /* private keys of the token that are registered */
-    char example[160]; /* names of missing keys */
+    size_t known;                    /* private keys of the token that are registered */
+    char example[120], doubles[120]; /* names of missing and of doubled keys */
 };
 
-static void finding_free(struct finding *f)
+static void comparison_free(struct comparison *f)
 {
     census_free(&f->census);
 }
 
-static void note_missing(struct finding *f, const struct registry_key *key)
+/* Counts the key; the names of the first three stand in `names`. */
+static void note_name(uint32_t *count, char *names, size_t size, const struct registry_key *key)
 {
-    size_t at = strlen(f->example);
+    size_t at = strlen(names);
 
-    f->missing++;
-    if (f->missing <= 3)
-        snprintf(f->example + at, sizeof(f->example) - at, "%s%s/%s", at ? ", " : "", key->tenant,
-                 key->name);
+    if (++*count <= 3)
+        snprintf(names + at, size - at, "%s%s/%s", at ? ", " : "", key->tenant, key->name);
+    else if (*count == 4)
+        snprintf(names + at, size - at, ", ...");
 }
 
 static enum key_state state_in(const struct registry_key *key, size_t there)
 {
+    if (key->state == REGISTRY_KEY_DESTROYING)
+        return KEY_DESTROYED;
     if (key->state == REGISTRY_KEY_DISABLED)
         return KEY_DISABLED;
     return there == 1 ? KEY_ENABLED : KEY_MISSING;
 }
 
-static bool compare_key(struct custodian *c, struct finding *f, const struct registry_key *key,
+static bool compare_key(struct custodian *c, struct comparison *f, const struct registry_key *key,
                         struct err *err)
 {
     size_t first;
@@ -202,13 +209,13 @@ static bool compare_key(struct custodian *c, struct finding *f, const struct reg
     f->registered++;
     f->known += there;
     if (there > 1)
-        f->doubled++;
-    if (there == 0)
-        note_missing(f, key);
+        note_name(&f->doubled, f->doubles, sizeof(f->doubles), key);
+    if (there == 0 && key->state != REGISTRY_KEY_DESTROYING)
+        note_name(&f->missing, f->example, sizeof(f->example), key);
     return publish_put(c, key, state_in(key, there), c->first_version, 0, err);
 }
 
-static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
+static bool compare_all(struct custodian *c, struct comparison *f, struct err *err)
 {
     AUTO_FREE struct registry_key *rows = mem_array(PAGE, sizeof(*rows));
     char after[2 * NAME_MAX_LEN + 2] = "";
@@ -228,7 +235,7 @@ static bool compare_all(struct custodian *c, struct finding *f, struct err *err)
 }
 
 /* Import keys are in the token, too. One that is missing stops imports, not keyd. */
-static bool compare_import_keys(struct custodian *c, struct finding *f, struct err *err)
+static bool compare_import_keys(struct custodian *c, struct comparison *f, struct err *err)
 {
     AUTO_FREE struct registry_import_key *list = NULL;
     size_t count, first;
@@ -254,36 +261,89 @@ static size_t count_fragments(const struct census *s)
     return n;
 }
 
-static void report(struct custodian *c, const struct finding *f)
+/* Private keys with a CKA_ID of our form that no row of the registry has. */
+static size_t count_unregistered(struct custodian *c, const struct census *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct token_private *p = &s->list[i];
+        struct registry_intent id = {.cka_id_len = p->cka_id_len};
+        struct err ignored;
+        bool known;
+
+        if (!intent_id_is_ours(p->cka_id, p->cka_id_len))
+            continue;
+        memcpy(id.cka_id, p->cka_id, p->cka_id_len);
+        n += is_registered(c, &id, &known, &ignored) && !known;
+    }
+    return n;
+}
+
+static void report_missing(struct custodian *c, const struct comparison *f)
+{
+    const struct token_info *token = token_info(c->token);
+
+    if (f->missing > 1 && f->missing == f->registered)
+        custodian_note(c,
+                       "none of the %u registered keys is in the token \"%s\" (serial %s): is it "
+                       "another one than it was?",
+                       f->registered, token->label, token->serial);
+    if (f->missing > 0)
+        custodian_note(c, "%u of %u keys are missing in the token: %s", f->missing, f->registered,
+                       f->example);
+    if (f->doubled > 0)
+        custodian_note(c, "not served, for the token has several objects with its CKA_ID: %s",
+                       f->doubles);
+}
+
+static void report(struct custodian *c, const struct comparison *f)
 {
     size_t fragments = count_fragments(&f->census);
     size_t strangers = f->census.count - f->known - fragments;
+    size_t unregistered = strangers > 0 ? count_unregistered(c, &f->census) : 0;
 
     c->missing = f->missing + f->doubled;
-    if (f->missing > 0)
-        custodian_note(c, "%u of %u keys are missing in the token: %s%s", f->missing, f->registered,
-                       f->example, f->missing > 3 ? ", ..." : "");
-    if (f->doubled > 0)
-        custodian_note(c, "%u keys are not served: the token has several objects with their CKA_ID",
-                       f->doubled);
+    report_missing(c, f);
     if (c->missing > 1)
         snprintf(c->frozen, sizeof(c->frozen), "%u of %u keys are missing in the token", c->missing,
                  f->registered);
     if (fragments > 0)
         custodian_note(c,
                        "%zu private keys in the token have no CKA_ID: fragments of a generation "
-                       "that was cut short",
+                       "that was cut short, or not keyd's: keydctl token-objects tells",
                        fragments);
-    if (strangers > 0)
-        custodian_note(c, "%zu private keys in the token are not keyd's", strangers);
+    if (unregistered > 0)
+        custodian_note(c,
+                       "%zu private keys in the token have a CKA_ID of keyd's, but the registry "
+                       "does not know them: is it older than the token?",
+                       unregistered);
+    if (strangers > unregistered)
+        custodian_note(c, "%zu private keys in the token are not keyd's", strangers - unregistered);
+}
+
+/* What was cut short and cannot be finished now (a token that is read-only, or full) is no reason
+ * not to serve the rest: it is said, and tried again at the next start. */
+static bool go_on_without(struct custodian *c, bool done, const char *what, struct err *err)
+{
+    if (done)
+        return true;
+    if (err->code != ERR_TOKEN && err->code != ERR_CONFLICT && err->code != ERR_STORAGE)
+        return false;
+    if (token_lost(c->token))
+        return false;
+    softhsm_explain(c->state_dir, err);
+    custodian_note(c, "%s: %s%s%s", what, err->text, *err->hint ? "; " : "", err->hint);
+    return true;
 }
 
 bool reconcile_all(struct custodian *c, struct err *err)
 {
-    CLEANUP(finding_free) struct finding f = {.registered = 0};
+    CLEANUP(comparison_free) struct comparison f = {.registered = 0};
 
-    TRY(reconcile_intents(c, err));
-    TRY(finish_destroys(c, err));
+    TRY(go_on_without(c, reconcile_intents(c, err),
+                      "what a change left that was cut short could not be removed", err));
+    TRY(go_on_without(c, finish_destroys(c, err), "a key could not be destroyed to the end", err));
     TRY(census_take(c, &f.census, err));
     c->first_version = clock_us();
     c->table.version = c->first_version;

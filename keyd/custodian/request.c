@@ -3,11 +3,21 @@
  * A request comes whole from the control gate, with the role of who asks. Gate and custodian judge
  * it by the same table: two walls. What is served here and whether it changes anything stands in
  * `served`.
+ *
+ * One request is served after another, in the order in which they came, with one exception: what
+ * takes away (verbs.h) need not wait behind what makes: a generation takes seconds, and a key that
+ * was stolen shall stop signing now. The gate lets it through while something else is being done
+ * here (dispatch.c). But nobody's own order is turned round: it overtakes nothing about the same
+ * key, and among themselves they keep their order. So who sends keys-generate x, keys-destroy x
+ * without waiting has no x in the end, and keys-enable x, keys-disable x leaves it disabled,
+ * whether x is called by name or by id. Where that cannot be known (an id that is nobody's yet may
+ * be that of a key that is just coming in), nothing about keys is overtaken.
  */
 #include <string.h>
 
 #include "keyd/custodian/internal.h"
 #include "keyd/process/log.h"
+#include "keyd/token/softhsm.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -41,6 +51,12 @@ static const struct served {
     {V(TOKENS_REVOKE), false, verb_tokens_revoke}, /* the same */
     {V(SIGN), false, verb_sign},
     {V(TOKEN_OBJECTS), false, verb_token_objects},
+    {V(KEYS_ADOPT), true, verb_keys_adopt},
+    {V(TOKEN_SWEEP), true, verb_token_sweep},
+    {V(TOKEN_BENCH), false, verb_token_bench},
+    {V(PIN_CHANGE), true, verb_pin_change},
+    {V(BACKUP), false, verb_backup},
+    {V(BACKUP_READ), false, verb_backup_read},
 };
 
 static const struct served *served_of(Keyd__V1__Envelope__BodyCase body)
@@ -106,14 +122,60 @@ static void refuse(struct custodian *c, const struct request *r, const envelope 
 
 /* ---- the queue */
 
-static void append(struct custodian *c, struct request *r)
+static void insert(struct custodian *c, struct request *r, struct request *after)
 {
-    if (c->last)
-        c->last->next = r;
-    else
-        c->first = r;
-    c->last = r;
+    struct request **at = after ? &after->next : &c->first;
+
+    r->next = *at;
+    *at = r;
+    if (!r->next)
+        c->last = r;
     c->waiting++;
+}
+
+/* Whether their order matters: both are about one key, or that cannot be told. */
+static bool related(const struct request *a, const struct request *b)
+{
+    if (!*a->subject || !*b->subject)
+        return false;
+    return *a->subject == '?' || *b->subject == '?' || strcmp(a->subject, b->subject) == 0;
+}
+
+/* The last request that one that takes away must wait for; NULL: none. Others that take away keep
+ * their place before it, but for those that wait themselves behind what makes their key. */
+static struct request *to_wait_for(struct custodian *c, const struct request *r)
+{
+    struct request *last = NULL;
+    bool passes = false;
+
+    for (struct request *q = c->first; q; q = q->next) {
+        if (related(r, q) || (q->takes && !passes))
+            last = q;
+        else if (!q->takes)
+            passes = true;
+    }
+    return last;
+}
+
+static void enqueue(struct custodian *c, struct request *r)
+{
+    struct arena a = arena_of(ARENA_CAP);
+    struct err err;
+    const envelope *e = frame_decode(&a, r->bytes, r->len, &err);
+
+    r->takes = e && verb_takes_away(e->body_case);
+    if (e)
+        subject_of(c, e, r->subject);
+    arena_free(&a);
+    insert(c, r, r->takes ? to_wait_for(c, r) : c->last);
+}
+
+bool request_takes_waiting(const struct custodian *c)
+{
+    for (const struct request *r = c->first; r; r = r->next)
+        if (r->takes)
+            return true;
+    return false;
 }
 
 static void refuse_busy(struct custodian *c, const struct request *r, const uint8_t *bytes,
@@ -148,7 +210,7 @@ void request_take(struct custodian *c, struct peer *p, struct msg *m)
     *r = head;
     if (r->len)
         memcpy(r->bytes, bytes, r->len);
-    append(c, r);
+    enqueue(c, r);
 }
 
 static struct request *take_first(struct custodian *c)
@@ -228,10 +290,13 @@ static void serve_request(struct custodian *c, const struct request *r, struct a
 
     if (e)
         answer.id = e->id;
-    if (!e || err.code != ERR_NONE || !serve_it(c, r, &ask, &answer, &err))
-        refuse(c, r, e, &err);
-    else
+    if (e && err.code == ERR_NONE && serve_it(c, r, &ask, &answer, &err)) {
         put_answer(c, r, &answer);
+        return;
+    }
+    if (err.code == ERR_TOKEN)
+        softhsm_explain(c->state_dir, &err);
+    refuse(c, r, e, &err);
 }
 
 void request_serve(struct custodian *c)

@@ -113,6 +113,24 @@ static bool open_registry(struct custodian *c, struct err *err)
     return registry_open(&c->registry, path, err);
 }
 
+static bool has_registry(const struct custodian *c)
+{
+    char path[sizeof(c->state_dir) + 16];
+
+    snprintf(path, sizeof(path), "%s/registry.db", c->state_dir);
+    return access(path, F_OK) == 0;
+}
+
+/* A new token is no cure where keys were made already. */
+void start_explain(const struct custodian *c, struct err *err)
+{
+    if (err->code != ERR_UNAVAILABLE && err->code != ERR_TOKEN)
+        return;
+    if (!softhsm_explain(c->state_dir, err) && !c->token && has_registry(c))
+        err_hint(err, "keyd has keys in its registry, so there was a token: is [token] uri right? "
+                      "put its folder back, or a backup (keyd --restore)");
+}
+
 bool custodian_start(struct custodian *c, struct err *err)
 {
     CLEANUP(settings_close) struct settings settings = {.pin_fd = -1};
@@ -122,6 +140,7 @@ bool custodian_start(struct custodian *c, struct err *err)
     TRY(open_token(c, settings.pin_fd, err));
     TRY(tell_guarded_file(c, err));
     TRY(sandbox_syscalls(SANDBOX_CUSTODIAN, err));
+    backup_clean(c);
     TRY(open_registry(c, err));
     TRY(token_probe(c->token, &c->abilities, err));
     TRY(import_probe(c, err));

@@ -12,10 +12,12 @@
 #include "keyd/custodian/internal.h"
 #include "keyd/token/sign.h"
 #include "keyd/token/softhsm.h"
+#include "proto/base/clock.h"
 #include "proto/x509/quality.h"
 
 #define FAILURES_IN_A_ROW 5
 #define FAILURE_EACH_MS   1000
+#define WEARS_US          (10 * 1000000ull) /* as long as the leftovers of a refused key may lie */
 
 struct import {
     const Keyd__V1__KeysImport *request;
@@ -38,6 +40,7 @@ static bool check_names(struct custodian *c, const struct ask *ask, struct impor
     TRY(purposes_known(r->purposes, err));
     TRY(scope_purposes(ask, r->purposes, err));
     m->intent.purposes = r->purposes ? r->purposes : PURPOSES_DEFAULT;
+    TRY(intent_allow(&m->intent, r->allowed_names, r->n_allowed_names, err));
     return registry_name_is_free(c->registry, r->tenant, r->name, err);
 }
 
@@ -215,6 +218,8 @@ static bool try_it(struct custodian *c, const struct import *m, const struct unw
 
     if (unwrap_and_prove(c, m, as, &refused, err))
         return true;
+    if (refused && !c->wears_at)
+        c->wears_at = clock_us() + WEARS_US;
     if (refused && !registry_failure_add(c->registry, m->principal, FAILURE_EACH_MS, &why))
         *err = why; /* what cannot be counted is not answered */
     return false;

@@ -40,7 +40,7 @@ static bool one_of(const char *a, const char *b, const char *words, struct err *
            err_set(err, ERR_BAD_REQUEST, "a grant names %s, one of the two", words);
 }
 
-static bool subject_of(const Keyd__V1__GrantsAdd *r, struct registry_grant *g, struct err *err)
+static bool grantee_of(const Keyd__V1__GrantsAdd *r, struct registry_grant *g, struct err *err)
 {
     TRY(one_of(r->principal, r->group, "a principal or a group", err));
     TRY(name_check(*r->principal ? r->principal : r->group, *r->principal ? "principal" : "group",
@@ -50,8 +50,8 @@ static bool subject_of(const Keyd__V1__GrantsAdd *r, struct registry_grant *g, s
     return true;
 }
 
-static bool object_of(struct custodian *c, const struct ask *ask, struct registry_grant *g,
-                      struct err *err)
+static bool granted_of(struct custodian *c, const struct ask *ask, struct registry_grant *g,
+                       struct err *err)
 {
     const Keyd__V1__GrantsAdd *r = ask->e->grants_add;
     struct registry_key key;
@@ -94,9 +94,9 @@ bool verb_grants_add(struct custodian *c, const struct ask *ask, envelope *ret, 
 
     TRY(reply);
     keyd__v1__grants_add_reply__init(reply);
-    TRY(subject_of(ask->e->grants_add, &grant, err));
+    TRY(grantee_of(ask->e->grants_add, &grant, err));
     TRY(purposes_of(ask->e->grants_add->purposes, &grant, err));
-    TRY(object_of(c, ask, &grant, err));
+    TRY(granted_of(c, ask, &grant, err));
     TRY(registry_grant_add(c->registry, &grant, err));
     TRY(access_publish(c, err));
     TRY(reply->grant = to_wire(ask, &grant, err));

@@ -38,6 +38,21 @@ static bool copy_text(const struct ask *ask, const char *text, char **ret, struc
     return true;
 }
 
+static bool copy_names(const struct ask *ask, const char *text, Keyd__V1__Key *ret, struct err *err)
+{
+    struct allowed_names allowed;
+
+    TRY(allowed_names_of(text, &allowed, err));
+    if (allowed.names.count == 0)
+        return true;
+    ret->allowed_names = ask_alloc(ask, allowed.names.count * sizeof(*ret->allowed_names), err);
+    TRY(ret->allowed_names);
+    for (size_t i = 0; i < allowed.names.count; i++)
+        TRY(copy_text(ask, allowed.list[i], &ret->allowed_names[i], err));
+    ret->n_allowed_names = allowed.names.count;
+    return true;
+}
+
 static bool fill(const struct ask *ask, const struct registry_key *key, bool whole,
                  Keyd__V1__Key *ret, struct err *err)
 {
@@ -47,6 +62,8 @@ static bool fill(const struct ask *ask, const struct registry_key *key, bool who
     ret->type = (Keyd__V1__KeyType)key->type;
     ret->purposes = key->purposes;
     ret->created = key->created;
+    ret->adopted = key->adopted;
+    TRY(copy_names(ask, key->allowed_names, ret, err));
     if (!whole)
         return true;
     TRY(copy_bytes(ask, key->spki, key->spki_len, &ret->spki, err));

@@ -17,6 +17,7 @@
 #define RETRY_MAX_MS 10000u
 #define LAST_READS   16
 #define STRIKES_MAX  2
+#define URGENT_MAX   32             /* at the custodian, which takes 256 */
 #ifndef CUSTODIAN_TIMEOUT_MS        /* (a test has less) */
 #define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
 #endif
@@ -95,8 +96,12 @@ bool dispatch_admit(const struct gate *g, const struct call *call, struct err *e
     return refuse_busy(err, wait);
 }
 
+/* What takes away goes to the custodian while that is still busy, and is the next that it does
+ * (custodian/request.c). Only not before what its own connection has asked for earlier. */
 void dispatch_enqueue(struct gate *g, struct call *call)
 {
+    call->urgent =
+        verb_takes_away(call->request->body_case) && !queue_has_of(call->line, call->conn);
     queue_push(&g->queue, call);
 }
 
@@ -186,10 +191,22 @@ static struct link *choose(struct gate *g)
     return best && (best->calls.count == 0 || best->cost_us < BUDGET_US) ? best : NULL;
 }
 
+static void hand_over_urgent(struct gate *g)
+{
+    struct link *l = &g->links[0];
+    struct call *call;
+
+    if (has_signers(g) || !is_up(l) || l->leaving)
+        return;
+    while (l->calls.count < URGENT_MAX && (call = queue_pop_urgent(&g->queue)) != NULL)
+        hand_over(l, call);
+}
+
 static void fill_links(struct gate *g)
 {
     struct link *l;
 
+    hand_over_urgent(g);
     while (g->queue.count > 0 && (l = choose(g)) != NULL)
         hand_over(l, queue_pop(&g->queue));
 }

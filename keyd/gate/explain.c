@@ -64,14 +64,16 @@ static void judge_key(struct explaining *x)
 static void judge_shape(struct explaining *x)
 {
     const ProtobufCBinaryData *m = &x->request->message;
+    const struct tbs_names any = {0}; /* the key's allowed names are the custodian's to judge */
     struct err tls, csr;
 
     x->purpose = tbs_recognise(m->data, m->len, &tls);
     if (x->purpose)
         step(x, "shape", true, "%zu bytes of the shape %s", m->len, purpose_name(x->purpose));
-    else if (tbs_csr(m->data, m->len, x->key->spki, x->key->spki_len, &csr)) {
+    else if (tbs_csr(m->data, m->len, x->key->spki, x->key->spki_len, &any, &csr)) {
         x->purpose = PURPOSE_CSR;
-        step(x, "shape", true, "a certificate request of this key");
+        step(x, "shape", true,
+             "a certificate request of this key; its names must be the key's: keydctl keys-show");
     } else if (x->key->purposes & PURPOSE_RAW) {
         x->purpose = PURPOSE_RAW;
         step(x, "shape", true, "none that keyd knows; the key may sign anything");

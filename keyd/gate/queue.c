@@ -68,6 +68,7 @@ static void count_in(struct queue *q, struct call *call)
     if (q->count == 0 || turn < q->turn_us)
         q->turn_us = turn;
     q->count++;
+    q->urgent += call->urgent;
     call->line->waiting_us += call->cost_us;
     enter_ring(q, call->line);
 }
@@ -88,6 +89,7 @@ void queue_remove(struct queue *q, struct call *call)
 {
     call_take_out(call);
     q->count--;
+    q->urgent -= call->urgent;
     call->line->waiting_us -= call->cost_us;
     if (call->line->waiting.count == 0)
         leave_ring(q, call->line);
@@ -119,6 +121,32 @@ struct call *queue_pop(struct queue *q)
         return NULL;
     struct call *call = take_turns(q)->waiting.first;
     queue_remove(q, call);
+    return call;
+}
+
+bool queue_has_of(const struct line *p, const struct conn *conn)
+{
+    for (const struct call *call = p->waiting.first; call; call = call->next)
+        if (call->conn == conn && !call->urgent)
+            return true;
+    return false;
+}
+
+static struct call *first_urgent(const struct queue *q)
+{
+    for (const struct line *p = q->lines; p && q->urgent > 0; p = p->next)
+        for (struct call *call = p->waiting.first; call; call = call->next)
+            if (call->urgent)
+                return call;
+    return NULL;
+}
+
+struct call *queue_pop_urgent(struct queue *q)
+{
+    struct call *call = first_urgent(q);
+
+    if (call)
+        queue_remove(q, call);
     return call;
 }
 

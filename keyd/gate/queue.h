@@ -20,6 +20,12 @@ void queue_push(struct queue *q, struct call *call);
 /* Puts a call back at the head of its principal's line: its server died. */
 void queue_push_back(struct queue *q, struct call *call);
 
+/* Whether a call of this connection waits in the line of p. */
+bool queue_has_of(const struct line *p, const struct conn *conn);
+
+/* Takes a call that is urgent, of one principal the first first; NULL when none waits. */
+struct call *queue_pop_urgent(struct queue *q);
+
 /* Takes the next call; NULL when none waits. */
 struct call *queue_pop(struct queue *q);
 

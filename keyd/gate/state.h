@@ -41,6 +41,7 @@ struct call {
     bool counted;                /* in its principal's and its key's load */
     uint64_t received, deadline; /* moments of clock_us */
     uint32_t cost_us;            /* what its server will need, by experience */
+    bool urgent;                 /* it takes away: it does not wait for its turn */
     uint32_t strikes;            /* servers that died or overstayed with it */
     size_t charged;              /* bytes of it that stand in gate->call_bytes */
     void *status;                /* status.c's; in the arena */
@@ -77,6 +78,7 @@ struct queue {
     struct line *ring_last; /* its ring_next is served next */
     uint32_t turn_us;       /* the credit that a turn brings */
     size_t count;
+    size_t urgent; /* of them */
 };
 
 /* The channel to a signer, or to the custodian. */

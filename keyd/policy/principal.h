@@ -5,10 +5,10 @@
  *
  *   NAME = ROLE [tenant=T] [group=G] PROOF
  *
- * PROOF is user=NAME or unix-group=NAME (unix(7) peer credentials), uri=URI (the one URI in the
- * subjectAltName of a TLS client certificate, RFC 5280 4.2.1.6; SPIFFE's form), or spki=HEX
- * (SHA-256 over its SubjectPublicKeyInfo). One "*" in NAME stands for the same text as one "*" in
- * the URI:
+ * PROOF is user=NAME or unix-group=NAME (or a number; unix(7) peer credentials), uri=URI (the one
+ * URI in the subjectAltName of a TLS client certificate, RFC 5280 4.2.1.6; SPIFFE's form), or
+ * spki=HEX (SHA-256 over its SubjectPublicKeyInfo). One "*" in NAME stands for the same text as one
+ * "*" in the URI:
  *
  *   fe-* = frontend group=edge uri=spiffe://platform/frontend/fe-*
  */
@@ -20,7 +20,7 @@
 #include "keyd/policy/verbs.h"
 #include "proto/keys.h"
 
-#define RULES_MAX      128
+#define RULES_MAX      256
 #define PROOF_TEXT_MAX 255
 
 struct principal {

@@ -24,6 +24,11 @@ static void explain(const uint8_t *message, size_t len, struct err *err)
         err_set(err, ERR_BAD_SHAPE,
                 "a message of %zu bytes looks like a bare digest; keyd signs whole messages", len);
         err_hint(err, "send the message itself; keyd hashes it as the scheme says");
+    } else if (tbs_tls12_is_dhe(message, len)) {
+        err_set(err, ERR_BAD_SHAPE,
+                "a TLS 1.2 DHE key exchange (finite field); keyd signs ECDHE alone");
+        err_hint(err, "leave DHE suites out of the server's ciphers, as in ECDHE+AESGCM:"
+                      "ECDHE+CHACHA20");
     } else if (ber_is_signable(message, len)) {
         err_set(err, ERR_BAD_SHAPE,
                 "a message of %zu bytes looks like DER, such as a certificate request; for a "

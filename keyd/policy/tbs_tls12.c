@@ -16,6 +16,21 @@
 
 #define RANDOMS     64
 #define NAMED_CURVE 3
+#define DHE_MIN     64 /* bytes of the smallest prime that anybody used: 512 bits */
+
+bool tbs_tls12_is_dhe(const uint8_t *message, size_t len)
+{
+    struct rd r = rd_of(message, len);
+
+    rd_bytes(&r, RANDOMS);
+    size_t p = rd_u16(&r);
+    rd_bytes(&r, p);
+    size_t g = rd_u16(&r);
+    rd_bytes(&r, g);
+    size_t ys = rd_u16(&r);
+    rd_bytes(&r, ys);
+    return rd_end(&r) && p >= DHE_MIN && g > 0 && g <= p && ys > 0 && ys <= p;
+}
 
 bool tbs_tls12_server(const uint8_t *message, size_t len, struct err *err)
 {

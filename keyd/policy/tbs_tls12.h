@@ -14,4 +14,8 @@
  * after it. ERR_BAD_SHAPE otherwise. */
 bool tbs_tls12_server(const uint8_t *message, size_t len, struct err *err) MUST_USE;
 
+/* Whether it is what a server signs in a finite-field DHE ServerKeyExchange (RFC 5246 7.4.3: p, g
+ * and Ys behind the randoms). keyd signs none; this is for saying so. */
+bool tbs_tls12_is_dhe(const uint8_t *message, size_t len) MUST_USE;
+
 #endif

@@ -62,6 +62,12 @@ static const struct verb verbs[] = {
     {V(TOKENS_LIST),       "tokens-list",       NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
     {V(TOKENS_REVOKE),     "tokens-revoke",     NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, NONE }},
     {V(TOKEN_OBJECTS),     "token-objects",     NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, ALL  }},
+    {V(KEYS_ADOPT),        "keys-adopt",        NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(TOKEN_SWEEP),       "token-sweep",       NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(TOKEN_BENCH),       "token-bench",       NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(PIN_CHANGE),        "pin-change",        NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(BACKUP),            "backup",            NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
+    {V(BACKUP_READ),       "backup-read",       NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
     {V(STATUS),            "status",            NO,   GATE, { ALL,  NONE, NONE, ALL,  NONE, ALL  }},
 };
 /* clang-format on */
@@ -126,6 +132,12 @@ const struct verb *verb_of(Keyd__V1__Envelope__BodyCase body)
 const struct verb *verb_at(size_t i)
 {
     return i < VERBS ? &verbs[i] : NULL;
+}
+
+bool verb_takes_away(Keyd__V1__Envelope__BodyCase body)
+{
+    return body == V(KEYS_DISABLE) || body == V(KEYS_DESTROY) || body == V(GRANTS_REMOVE) ||
+           body == V(TOKENS_REVOKE);
 }
 
 static bool unknown_verb(struct err *err)

@@ -62,6 +62,9 @@ const struct verb *verb_at(size_t i);
 /* On what this role may call the verb; SCOPE_NONE for NULL and for no single known role. */
 enum scope verb_scope(const struct verb *verb, enum role role);
 
+/* Whether the request takes a right or a key away: it goes before those that make (design D11). */
+bool verb_takes_away(Keyd__V1__Envelope__BodyCase body);
+
 /* As verb_scope, as a verdict: ERR_UNSUPPORTED for NULL, ERR_DENIED says which role would be
  * needed. */
 bool verb_allowed(const struct verb *verb, enum role role, enum scope *ret,

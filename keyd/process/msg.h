@@ -67,6 +67,16 @@ enum msg_type {
     MSG_ACCESS,      /* u64 version + sealed memory file, see access.h; the parent keeps it too */
     MSG_ACCESS_DONE, /* gate: u64 version, it is in force here */
     MSG_TOKEN_USED,  /* gate -> custodian: hash of a token, at most once a minute for each */
+    /* custodian <-> signer: how fast the token is */
+    MSG_BENCH, /* u32 run, u8 key type (0: forget the key), u32 ms to sign (0: only make the key) */
+    MSG_BENCHED, /* u32 run, error, u64 us to make the key, u64 us signed, u32 count of filled
+                  * buckets of the histogram of signatures, and for each u8 bucket, u64 count */
+    /* custodian <-> parent: a new PIN for the token (pin.h) */
+    MSG_PIN_ASK,  /* u32 shortest, u32 longest PIN that the token takes: give me another one */
+    MSG_PIN,      /* error; without one, two pipes with PINs: the old one, the new one */
+    MSG_PIN_SET,  /* error; without one the token has the new PIN, for good */
+    MSG_PIN_KEPT, /* error, u8: the new PIN was the operator's; without an error it is in its file
+                   */
     MSG_TYPE_COUNT
 };
 

@@ -47,27 +47,30 @@ uint64_t tally_rate(const struct tally *t, unsigned window, uint64_t started, ui
     return count_since(t, from, second) * 1000 * SECOND_US / (us > SECOND_US ? us : SECOND_US);
 }
 
-void tally_put(struct chan *c, const struct tally *t, uint64_t started, uint64_t now)
+void tally_put_took(struct chan *c, const struct histogram *h)
 {
     uint32_t filled = 0;
 
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        filled += t->took.buckets[i] > 0;
-    put_u64(c, tally_rate(t, 10, started, now));
-    put_u64(c, tally_rate(t, 60, started, now));
+        filled += h->buckets[i] > 0;
     put_u32(c, filled);
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        if (t->took.buckets[i] == 0)
+        if (h->buckets[i] == 0)
             continue;
         put_u8(c, (uint8_t)i);
-        put_u64(c, t->took.buckets[i]);
+        put_u64(c, h->buckets[i]);
     }
 }
 
-void tally_get(struct msg *m, struct tally_sum *ret)
+void tally_put(struct chan *c, const struct tally *t, uint64_t started, uint64_t now)
 {
-    ret->rate_10s += rd_u64(&m->body);
-    ret->rate_60s += rd_u64(&m->body);
+    put_u64(c, tally_rate(t, 10, started, now));
+    put_u64(c, tally_rate(t, 60, started, now));
+    tally_put_took(c, &t->took);
+}
+
+void tally_get_took(struct msg *m, struct histogram *ret)
+{
     uint32_t filled = rd_u32(&m->body);
 
     for (uint32_t i = 0; i < filled && !m->body.failed; i++) {
@@ -77,6 +80,13 @@ void tally_get(struct msg *m, struct tally_sum *ret)
         if (bucket >= HISTOGRAM_BUCKETS)
             m->body.failed = true;
         else
-            histogram_add_bucket(&ret->took, bucket, count);
+            histogram_add_bucket(ret, bucket, count);
     }
+}
+
+void tally_get(struct msg *m, struct tally_sum *ret)
+{
+    ret->rate_10s += rd_u64(&m->body);
+    ret->rate_60s += rd_u64(&m->body);
+    tally_get_took(m, &ret->took);
 }

@@ -32,11 +32,18 @@ void tally_count(struct tally *t, uint64_t now, uint32_t took_us);
  * Less than a second counts as one. */
 uint64_t tally_rate(const struct tally *t, unsigned window, uint64_t started, uint64_t now);
 
-/* Writes the tally into the message being put: u64 rate over 10 s, u64 over 60 s, u32 count of
- * filled buckets, and for each u8 bucket, u64 count. */
+/* Writes a histogram into the message being put: u32 count of filled buckets, and for each u8
+ * bucket, u64 count. */
+void tally_put_took(struct chan *c, const struct histogram *h);
+
+/* Reads what tally_put_took wrote and adds it to ret. A bucket that cannot be fails the message. */
+void tally_get_took(struct msg *m, struct histogram *ret);
+
+/* Writes the tally into the message being put: u64 rate over 10 s, u64 over 60 s, and the
+ * histogram. */
 void tally_put(struct chan *c, const struct tally *t, uint64_t started, uint64_t now);
 
-/* Reads what tally_put wrote and adds it to ret. A bucket that cannot be fails the message. */
+/* Reads what tally_put wrote and adds it to ret; fails as tally_get_took does. */
 void tally_get(struct msg *m, struct tally_sum *ret);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * db: what the registry needs of a database, in ten functions (and one for each type of value). The
- * SQL is written once, above; db_sqlite.c is one body of this header and the only file that knows
- * SQLite. Placeholders are $1, $2, ... in order. One thread, one statement at a time for each text.
+ * db: what the registry needs of a database, in a dozen functions (and one for each type of value).
+ * The SQL is written once, above; db_sqlite.c is one body of this header and the only file that
+ * knows SQLite. Placeholders are $1, $2, ... in order. One thread, one statement at a time for each
+ * text.
  *
  * Errors: ERR_EXISTS a key is taken; ERR_CONFLICT a foreign key is broken; ERR_STORAGE the rest,
  * with the database's own words.
@@ -39,6 +40,10 @@ bool db_commit(struct db *db, struct err *err) MUST_USE;
 
 /* Takes the transaction back, if there is one. */
 void db_rollback(struct db *db);
+
+/* Writes a copy of the whole database, as the last commit left it, to a file that is not there yet.
+ * ERR_STORAGE. */
+bool db_copy(struct db *db, const char *path, struct err *err) MUST_USE;
 
 /* A prepared statement, kept for the next use of the same text (a string literal). Given back with
  * db_done before it is asked for again. */

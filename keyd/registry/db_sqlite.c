@@ -49,7 +49,11 @@ static bool fail(const struct db *db, int rc, struct err *err)
 
     err_set(err, code_of(rc), "registry %s: %s", db->path, words);
     if ((rc & 0xff) == SQLITE_FULL)
-        err_hint(err, "the disk is full: make room");
+        err_hint(err, "nothing was changed: make room on the file system of %.100s", db->path);
+    if ((rc & 0xff) == SQLITE_READONLY || (rc & 0xff) == SQLITE_CANTOPEN ||
+        (rc & 0xff) == SQLITE_PERM)
+        err_hint(err, "it, its -wal and its folder must be keyd's to write, on a file system that "
+                      "is not read-only");
     if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT)
         err_hint(err, "this is no registry of keyd, or it is damaged: put a backup back");
     if ((rc & 0xff) == SQLITE_BUSY)
@@ -158,6 +162,16 @@ void db_rollback(struct db *db)
 {
     if (!sqlite3_get_autocommit(db->sqlite))
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool db_copy(struct db *db, const char *path, struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+    bool row;
+
+    TRY(db_query(db, "VACUUM INTO $1", &q, err));
+    db_put_text(q, path);
+    return db_step(q, &row, err) || err_prefix(err, "copying it to %s", path);
 }
 
 bool db_query(struct db *db, const char *sql, struct db_query **ret, struct err *err)

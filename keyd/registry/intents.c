@@ -83,15 +83,15 @@ bool registry_intent_drop(struct registry *r, const uint8_t id[INTENT_ID_LEN], s
     return intent_delete(r, id, err);
 }
 
-static bool insert_key(struct registry *r, const struct registry_key *key, struct err *err)
+bool key_insert(struct registry *r, const struct registry_key *key, struct err *err)
 {
     CLEANUP(db_done) struct db_query *q = NULL;
     bool row;
 
     TRY(db_query(
         r->db,
-        "INSERT INTO keys (id, tenant, name, type, purposes, cka_id, spki, state, created) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO keys (id, tenant, name, type, purposes, cka_id, spki, state, created, "
+        "allowed_names) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         &q, err));
     db_put_bytes(q, key->id, sizeof(key->id));
     db_put_text(q, key->tenant);
@@ -102,6 +102,7 @@ static bool insert_key(struct registry *r, const struct registry_key *key, struc
     db_put_bytes(q, key->spki, key->spki_len);
     db_put_int(q, key->state);
     db_put_int(q, (int64_t)key->created);
+    db_put_text(q, key->allowed_names);
     if (!db_step(q, &row, err))
         return err->code == ERR_EXISTS
                    ? err_set(err, ERR_EXISTS, "the key %s/%s, or its public key, is there already",
@@ -115,7 +116,7 @@ bool registry_intent_commit(struct registry *r, const uint8_t id[INTENT_ID_LEN],
 {
     key->created = registry_now();
     TRY(db_begin(r->db, err));
-    if (insert_key(r, key, err) && intent_delete(r, id, err))
+    if (key_insert(r, key, err) && intent_delete(r, id, err))
         return db_commit(r->db, err);
     db_rollback(r->db);
     return false;

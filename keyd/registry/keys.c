@@ -5,7 +5,9 @@
 #include "keyd/registry/internal.h"
 #include "proto/base/mem.h"
 
-#define SELECT     "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki FROM keys "
+#define SELECT                                                                                     \
+    "SELECT id, tenant, name, type, purposes, state, created, cka_id, spki, "                      \
+    "EXISTS (SELECT 1 FROM adoptions WHERE key = keys.id), allowed_names FROM keys "
 #define WITHIN     "WHERE id BETWEEN $1 AND $2 AND ($3 = '' OR tenant = $3) "
 #define PREFIX_MIN 8 /* hex digits */
 #define CANDIDATES 4 /* that an error names */
@@ -22,6 +24,8 @@ static bool read_row(struct db_query *q, struct registry_key *ret, struct err *e
     ret->created = (uint64_t)db_get_int(q);
     ret->cka_id_len = db_get_bytes(q, ret->cka_id, sizeof(ret->cka_id));
     ret->spki_len = db_get_bytes(q, ret->spki, sizeof(ret->spki));
+    ret->adopted = db_get_int(q) != 0;
+    db_get_text(q, ret->allowed_names, sizeof(ret->allowed_names));
     TRY(db_row_ok(q, err));
     if (id_len != KEY_ID_LEN || !key_type_info(ret->type) || ret->purposes & ~PURPOSES_ALL ||
         ret->state < REGISTRY_KEY_ENABLED || ret->state > REGISTRY_KEY_DESTROYING)
@@ -278,6 +282,48 @@ bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN], struc
     TRY(change_one(r, "DELETE FROM keys WHERE state = $1 AND id = $2", REGISTRY_KEY_DESTROYING, id,
                    &done, err));
     return done || err_set(err, ERR_NOT_FOUND, "there is no such key that is being destroyed");
+}
+
+/* ---- keys that were there before */
+
+static bool insert_adoption(struct registry *r, const struct registry_key *key, const char *seen,
+                            struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+    bool row;
+
+    TRY(db_query(r->db, "INSERT INTO adoptions (key, seen) VALUES ($1, $2)", &q, err));
+    db_put_bytes(q, key->id, KEY_ID_LEN);
+    db_put_text(q, seen);
+    return db_step(q, &row, err);
+}
+
+bool registry_key_adopt(struct registry *r, struct registry_key *key, const char *seen,
+                        struct err *err)
+{
+    TRY(registry_name_is_free(r, key->tenant, key->name, err));
+    key->created = registry_now();
+    key->adopted = true;
+    TRY(db_begin(r->db, err));
+    if (key_insert(r, key, err) && insert_adoption(r, key, seen, err))
+        return db_commit(r->db, err);
+    db_rollback(r->db);
+    return false;
+}
+
+bool registry_key_seen(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                       char ret[REGISTRY_SEEN_MAX + 1], struct err *err)
+{
+    CLEANUP(db_done) struct db_query *q = NULL;
+    bool found = false;
+
+    TRY(db_query(r->db, "SELECT seen FROM adoptions WHERE key = $1", &q, err));
+    db_put_bytes(q, id, KEY_ID_LEN);
+    TRY(db_step(q, &found, err));
+    if (!found)
+        return err_set(err, ERR_NOT_FOUND, "this key was not adopted");
+    db_get_text(q, ret, REGISTRY_SEEN_MAX + 1);
+    return db_row_ok(q, err);
 }
 
 bool registry_key_unused(struct registry *r, const struct registry_key *key, struct err *err)

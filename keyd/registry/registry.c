@@ -67,7 +67,11 @@ static const char *const migrations[] = {
     "  SELECT id, verb, tenant, name, type, purposes, cka_id, created FROM intents;"
     "DROP TABLE intents;"
     "ALTER TABLE intents_3 RENAME TO intents;",
-    /* 4: grants, which use their keys, and API tokens */
+    /* 4: keys that the token had before keyd knew them, and how they were then */
+    "CREATE TABLE adoptions ("
+    "  key BLOB NOT NULL PRIMARY KEY REFERENCES keys (id) ON DELETE CASCADE,"
+    "  seen TEXT NOT NULL);",
+    /* 5: grants, which use their keys, and API tokens */
     "CREATE TABLE grants ("
     "  id BIGINT NOT NULL PRIMARY KEY,"
     "  principal TEXT NOT NULL,"
@@ -93,6 +97,8 @@ static const char *const migrations[] = {
     "  created BIGINT NOT NULL,"
     "  expires BIGINT NOT NULL,"
     "  last_used BIGINT NOT NULL);",
+    /* 6: the DNS names that a key may ask certificates for, with blanks between; empty: any */
+    "ALTER TABLE keys ADD COLUMN allowed_names TEXT NOT NULL DEFAULT '';",
 };
 
 #define VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
@@ -164,4 +170,9 @@ bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_ke
     *ret_tenants = tenants;
     *ret_keys = keys;
     return true;
+}
+
+bool registry_copy(struct registry *r, const char *path, struct err *err)
+{
+    return db_copy(r->db, path, err);
 }

@@ -16,6 +16,7 @@
 #define INTENT_ID_LEN       16
 #define INTENT_VERB_MAX     31
 #define REGISTRY_CKA_ID_MAX 32
+#define REGISTRY_NAMES_MAX  2047 /* of a key's allowed names, together */
 
 struct registry;
 
@@ -29,6 +30,9 @@ void registry_close(struct registry *r);
 /* How many tenants and keys there are. */
 bool registry_counts(struct registry *r, uint32_t *ret_tenants, uint32_t *ret_keys,
                      struct err *err) MUST_USE;
+
+/* Writes a copy of the registry, as the last change left it, to a file that is not there yet. */
+bool registry_copy(struct registry *r, const char *path, struct err *err) MUST_USE;
 
 /* ---- tenants (tenants.c) */
 
@@ -75,6 +79,9 @@ struct registry_key {
     size_t cka_id_len;
     uint8_t spki[SPKI_MAX_LEN];
     size_t spki_len;
+    bool adopted; /* the token had it before keyd knew it: its CKA_ID and label are not ours */
+    char allowed_names[REGISTRY_NAMES_MAX + 1]; /* patterns of policy/tbs_names.h, a blank between
+                                                   two; empty: any name */
 };
 
 /* Finds a key by "tenant/name" or by 8 or more hex digits that its id starts with, among those of
@@ -114,6 +121,19 @@ bool registry_key_remove(struct registry *r, const uint8_t id[KEY_ID_LEN],
 bool registry_key_unused(struct registry *r, const struct registry_key *key,
                          struct err *err) MUST_USE;
 
+#define REGISTRY_SEEN_MAX 1023
+
+/* Registers a key that is in the token already, and how it was found there (`seen`, a text of the
+ * caller's): both or neither, durable when this returns. There is no intent: nothing is changed in
+ * the token, so nothing of it is ever undone there. Sets `created` and `adopted`. ERR_NOT_FOUND for
+ * an unknown tenant, ERR_EXISTS when name, id or CKA_ID are taken. */
+bool registry_key_adopt(struct registry *r, struct registry_key *key, const char *seen,
+                        struct err *err) MUST_USE;
+
+/* How an adopted key was found. ERR_NOT_FOUND for a key that was not adopted. */
+bool registry_key_seen(struct registry *r, const uint8_t id[KEY_ID_LEN],
+                       char ret[REGISTRY_SEEN_MAX + 1], struct err *err) MUST_USE;
+
 /* ---- intents (intents.c): what was begun and is not committed yet */
 
 struct registry_intent {
@@ -126,6 +146,8 @@ struct registry_intent {
     uint8_t cka_id[REGISTRY_CKA_ID_MAX]; /* of the object that is to be */
     size_t cka_id_len;
     uint64_t created;
+    char allowed_names[REGISTRY_NAMES_MAX + 1]; /* for the key; never written down: an intent that
+                                                   was cut short is undone, not finished */
 };
 
 /* Whether a tenant may have a key of that name: ERR_BAD_REQUEST for what is none, ERR_NOT_FOUND for

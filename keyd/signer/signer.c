@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "keyd/signer/bench.h"
 #include "keyd/signer/keys.h"
 #include "keyd/signer/sign.h"
 #include "keyd/signer/start.h"
@@ -88,9 +89,11 @@ static bool read_custodian(struct signer *s, struct err *err)
     enum chan_state state = chan_read(&s->custodian, &broken);
 
     while (chan_next(&s->custodian, &m))
-        TRY(take_key(s, &m, err));
-    if (!chan_flush(&s->custodian) || state != CHAN_OPEN)
+        TRY(m.type == MSG_BENCH ? bench_take(s, &m, err) : take_key(s, &m, err));
+    if (!chan_flush(&s->custodian) || state != CHAN_OPEN) {
+        bench_forget(s);
         chan_close(&s->custodian);
+    }
     return true;
 }
 
@@ -130,6 +133,8 @@ static bool take_peer(struct signer *s, struct msg *m, struct err *err)
     if (fd < 0 || (!gate && proc != PROC_CUSTODIAN))
         msg_fatal(s->parent, "a neighbour that a signer does not have");
     struct chan *c = gate ? &s->gate : &s->custodian;
+    if (!gate)
+        bench_forget(s);
     chan_close(c);
     return chan_open(c, fd, PROC_SIGNER, proc, index, generation, err);
 }
@@ -190,13 +195,20 @@ static void flush_waiting(struct chan *c, const struct pollfd *p)
         chan_close(c);
 }
 
+static int wait_ms(const struct signer *s)
+{
+    if (bench_going(s))
+        return 0;
+    return s->look_up_at ? clock_wait_ms(s->look_up_at) : -1;
+}
+
 static enum outcome turn(struct signer *s, struct err *err)
 {
     struct pollfd p[3] = {wait_for(s->parent), wait_for(&s->gate), wait_for(&s->custodian)};
     const short in = POLLIN | POLLHUP | POLLERR;
     enum outcome outcome;
 
-    if (poll(p, 3, s->look_up_at ? clock_wait_ms(s->look_up_at) : -1) < 0) {
+    if (poll(p, 3, wait_ms(s)) < 0) {
         if (errno == EINTR)
             return GO_ON;
         err_errno(err, ERR_INTERNAL, errno, "cannot wait for messages");
@@ -214,7 +226,7 @@ static enum outcome turn(struct signer *s, struct err *err)
         return FAILED;
     if (s->custodian.fd == p[2].fd && (p[2].revents & in) && !read_custodian(s, err))
         return FAILED;
-    return GO_ON;
+    return !bench_going(s) || bench_slice(s, err) ? GO_ON : FAILED;
 }
 
 /* Whatever the gate has sent is answered, and the answers are gone, before the end. */

@@ -8,8 +8,18 @@
 #include "keyd/process/msg.h"
 #include "keyd/process/table.h"
 #include "keyd/process/tally.h"
-#include "keyd/token/token.h"
+#include "keyd/token/keys.h"
 #include "proto/scheme.h"
+
+/* What token-bench wants (bench.h); zeroed: nothing. */
+struct bench {
+    uint32_t run;
+    enum key_type type;
+    token_handle key;        /* a session object */
+    uint64_t made_us;        /* how long it took to make */
+    uint64_t started, until; /* moments of clock_us; until 0: nothing is going on */
+    struct histogram took;
+};
 
 struct signer {
     struct chan *parent;
@@ -20,6 +30,7 @@ struct signer {
     uint64_t
         look_up_at;   /* moment of clock_us at which keys without a handle are looked for; 0: no */
     uint64_t started; /* moment of clock_us from which the figures count */
+    struct bench bench;
     uint64_t made, failed;
     struct tally tallies[SCHEME_COUNT]; /* of what was made; by scheme_index */
 };

@@ -72,6 +72,11 @@ bool spki_encode(const EVP_PKEY *key, uint8_t *spki, size_t *spki_len, struct er
  * it is none, or has bytes after it. */
 bool spki_decode(const uint8_t *spki, size_t spki_len, EVP_PKEY **ret, struct err *err) MUST_USE;
 
+/* Writes a SubjectPublicKeyInfo that somebody else encoded in our one way to spki (SPKI_MAX_LEN
+ * bytes). ERR_BAD_REQUEST when it is none. */
+bool spki_canonical(const uint8_t *der, size_t len, uint8_t *spki, size_t *spki_len,
+                    struct err *err) MUST_USE;
+
 /* ---- generation with its parts visible, for the probe (generate.c) */
 
 struct generate {
@@ -113,6 +118,10 @@ struct judge {
 
 /* As token_key_judge, against these. */
 bool judge_key(struct token *t, token_handle key, const struct judge *as, struct err *err) MUST_USE;
+
+/* Whether an object has nothing that anybody would have given it: a key without CKA_ID, label,
+ * modulus, curve, point. (adopt.c) */
+bool looks_cut_short(const struct token_object *o);
 
 /* Whether the token has a mechanism for keys of that many bits (C_GetMechanismInfo). (token.c) */
 bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/token/keys.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "keyd/token/attrs.h"
@@ -145,6 +146,18 @@ bool token_key_judge(struct token *t, token_handle key, enum key_type type, stru
     const struct judge as = {
         .key_type = row->key_type, .allowed = row->allowed, .allowed_count = row->allowed_count};
     return judge_key(t, key, &as, err);
+}
+
+const char *token_allowed_words(enum key_type type, char *buf, size_t size)
+{
+    const struct type_row *row = type_row(type);
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (size_t i = 0; row && i < row->allowed_count && at < size; i++)
+        at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? ", " : "",
+                               names_find(NAMES_MECHANISM, row->allowed[i]));
+    return buf;
 }
 
 /* ---- copies, ends */

@@ -48,6 +48,9 @@ bool token_find_private(struct token *t, const uint8_t *cka_id, size_t cka_id_le
 bool token_key_judge(struct token *t, token_handle key, enum key_type type,
                      struct err *err) MUST_USE;
 
+/* CKA_ALLOWED_MECHANISMS of a key of keyd of that type, in words: "CKM_SHA256_RSA_PKCS, ...". */
+const char *token_allowed_words(enum key_type type, char *buf, size_t size);
+
 /* A session copy (C_CopyObject with CKA_TOKEN false), which signs without file access. */
 bool token_session_copy(struct token *t, token_handle key, token_handle *ret,
                         struct err *err) MUST_USE;
@@ -63,9 +66,11 @@ struct token_attribute {
                     is a key or data that it does not hide */
 };
 
+#define TOKEN_UNREADABLE "(unreadable)" /* the token shows that it is there, and nothing more */
+
 struct token_object {
     token_handle handle;
-    const char *cls;             /* "CKO_PRIVATE_KEY"; static */
+    const char *cls;             /* "CKO_PRIVATE_KEY", or TOKEN_UNREADABLE; static */
     char label[TOKEN_LABEL_MAX]; /* not-printable bytes as \xNN */
     uint8_t cka_id[TOKEN_CKA_ID_MAX];
     size_t cka_id_len;
@@ -82,6 +87,14 @@ bool token_list_objects(struct token *t, struct token_object **ret, size_t *ret_
  * objects that went meanwhile are left out. *ret_total: how many token objects there are. */
 bool token_page_objects(struct token *t, size_t first, size_t max, struct token_object **ret,
                         size_t *ret_count, size_t *ret_total, struct err *err) MUST_USE;
+
+/* One object, as token_list_objects shows it; freed with token_objects_free(*ret, 1). ERR_NOT_FOUND
+ * when it is gone. */
+bool token_read_object(struct token *t, token_handle object, struct token_object **ret,
+                       struct err *err) MUST_USE;
+
+/* The value of an attribute, in words; NULL: the object does not have it. Borrowed. */
+const char *token_object_value(const struct token_object *o, const char *name);
 
 /* Frees the list. NULL is fine. */
 void token_objects_free(struct token_object *objects, size_t count);

@@ -65,7 +65,7 @@ static EVP_PKEY *rsa_key(const uint8_t *n, size_t n_len, const uint8_t *e, size_
     CLEANUP(cleanup_builder) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     CLEANUP(cleanup_params) OSSL_PARAM *params = NULL;
 
-    if (!n_bn || !e_bn || !BN_is_word(e_bn, RSA_F4) || !builder ||
+    if (!n_bn || !e_bn || !builder ||
         !OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n_bn) ||
         !OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e_bn))
         return NULL;
@@ -166,6 +166,20 @@ bool spki_read(struct token *t, token_handle public_key, enum key_type type, uin
     if (ret_point_raw)
         *ret_point_raw = raw;
     return true;
+}
+
+/* Keys may come with compressed points: libcrypto would give them back so. */
+bool spki_canonical(const uint8_t *der, size_t len, uint8_t *spki, size_t *spki_len,
+                    struct err *err)
+{
+    CLEANUP(cleanup_pkey) EVP_PKEY *key = NULL;
+
+    TRY(spki_decode(der, len, &key, err));
+    if (EVP_PKEY_is_a(key, "EC") &&
+        EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                       "uncompressed") != 1)
+        return err_set(err, ERR_INTERNAL, "libcrypto cannot write the public key's point");
+    return spki_encode(key, spki, spki_len, err);
 }
 
 bool spki_decode(const uint8_t *spki, size_t spki_len, EVP_PKEY **ret, struct err *err)

@@ -109,6 +109,10 @@ static void fill_info(struct token_info *info, const struct search *s, const cha
     info->flags = (uint32_t)from->flags;
     bool known = from->ulMaxSessionCount != CK_UNAVAILABLE_INFORMATION;
     info->max_sessions = known ? from->ulMaxSessionCount : 0;
+    known = from->ulMaxPinLen != CK_UNAVAILABLE_INFORMATION && from->ulMaxPinLen <= UINT32_MAX &&
+            from->ulMinPinLen <= from->ulMaxPinLen;
+    info->pin_min = known ? (uint32_t)from->ulMinPinLen : 0;
+    info->pin_max = known ? (uint32_t)from->ulMaxPinLen : 0;
 }
 
 bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS flag,
@@ -116,7 +120,10 @@ bool mechanism_does(const struct token *t, CK_MECHANISM_TYPE mechanism, CK_FLAGS
 {
     CK_MECHANISM_INFO info;
 
-    if (t->p11->C_GetMechanismInfo(t->slot, mechanism, &info) != CKR_OK || !(info.flags & flag))
+    CK_RV rv = t->p11->C_GetMechanismInfo(t->slot, mechanism, &info);
+    if (rv != CKR_OK && rv != CKR_MECHANISM_INVALID) /* a moment's trouble is no lack of it */
+        rv = t->p11->C_GetMechanismInfo(t->slot, mechanism, &info);
+    if (rv != CKR_OK || !(info.flags & flag))
         return false;
     /* Tokens that give no range, or not for this mechanism, say 0. */
     return info.ulMaxKeySize == 0 || (bits >= info.ulMinKeySize && bits <= info.ulMaxKeySize);

@@ -14,9 +14,10 @@ struct token;
 
 struct token_info { /* C_GetTokenInfo and C_GetInfo, blanks trimmed */
     char label[33], manufacturer[33], model[17], serial[17];
-    char module[256];      /* path and version of the module */
-    uint32_t flags;        /* CKF_* of CK_TOKEN_INFO */
-    uint64_t max_sessions; /* 0: unlimited or unknown */
+    char module[256];          /* path and version of the module */
+    uint32_t flags;            /* CKF_* of CK_TOKEN_INFO */
+    uint64_t max_sessions;     /* 0: unlimited or unknown */
+    uint32_t pin_min, pin_max; /* how long a PIN may be; pin_max 0: unknown */
 };
 
 /* Loads the module that the RFC 7512 URI names (module-path), finds the one token that it selects,
@@ -30,6 +31,11 @@ bool token_open(struct token **ret, const char *uri, const char *state_dir, bool
 /* C_Login as user. ERR_DENIED: wrong or locked PIN; it is never tried again. Refuses before it
  * tries when CKF_USER_PIN_FINAL_TRY is set or the PIN is empty. */
 bool token_login(struct token *t, const struct secret *pin, struct err *err) MUST_USE;
+
+/* C_SetPIN: the logged-in user's PIN, in a writable session. Every process that is logged in stays
+ * so. On failure the token may have either. Not durable yet: softhsm_sync. */
+bool token_set_pin(struct token *t, const struct secret *old, const struct secret *new,
+                   struct err *err) MUST_USE;
 
 /* What the token says of itself. Borrowed. */
 const struct token_info *token_info(const struct token *t);

@@ -3,6 +3,8 @@
  * What this token can unwrap, by known answers: throw-away keys are wrapped in software, unwrapped
  * by the token to session objects, and must sign. Mechanism lists are hints: the same number means
  * RFC 5649 here and PKCS#7 there (CKM_AES_KEY_WRAP_PAD), and which hash OAEP takes stands nowhere.
+ * What does not work is tried twice: a moment's trouble of the token must not shut imports off for
+ * as long as this process lives.
  */
 #include <openssl/decoder.h>
 #include <openssl/encoder.h>
@@ -254,7 +256,8 @@ static bool try_types(struct token *t, const struct import_pair *import_key, str
         return err_set(err, ERR_INTERNAL, "no memory for the probe");
     for (size_t i = 0; i < COUNT(tried); i++) {
         TRY(sample_make(s, tried[i], way->hash, import_key->spki, import_key->spki_len, err));
-        way->types[tried[i]] = try_sample(t, import_key->handle, way, s, err);
+        way->types[tried[i]] = try_sample(t, import_key->handle, way, s, err) ||
+                               (!t->lost && try_sample(t, import_key->handle, way, s, err));
         if (t->lost)
             return false;
         *ret_any = *ret_any || way->types[tried[i]];
@@ -321,14 +324,31 @@ static void note_types(const struct token *t, const struct unwrap_way *way, char
         snprintf(out + len, size - len, " keys cannot be imported: the token does not unwrap them");
 }
 
-bool unwrap_probe(struct token *t, token_handle import_key, const uint8_t *spki, size_t spki_len,
-                  struct unwrap_way *ret, char note[UNWRAP_NOTE], struct err *err)
+static bool find_way(struct token *t, const struct import_pair *import_key, struct unwrap_way *ret,
+                     bool *ret_any, struct err *err)
 {
     static const struct {
         CK_MECHANISM_TYPE mechanism;
         bool one_step;
     } ways[] = {{CKM_RSA_AES_KEY_WRAP, true}, {CKM_RSA_PKCS_OAEP, false}};
+
+    for (size_t i = 0; i < COUNT(ways) && !*ret_any; i++) {
+        struct unwrap_way way = {.one_step = ways[i].one_step};
+
+        if (!mechanism_does(t, ways[i].mechanism, CKF_UNWRAP, key_type_info(PROBE_KEY_TYPE)->bits))
+            continue;
+        TRY(try_under(t, import_key, &way, ret_any, err));
+        if (*ret_any)
+            *ret = way;
+    }
+    return true;
+}
+
+bool unwrap_probe(struct token *t, token_handle import_key, const uint8_t *spki, size_t spki_len,
+                  struct unwrap_way *ret, char note[UNWRAP_NOTE], struct err *err)
+{
     struct import_pair pair = {.handle = import_key};
+    struct err why = {.code = ERR_NONE};
     bool any = false;
 
     if (import_key && spki_len > sizeof(pair.spki))
@@ -336,18 +356,13 @@ bool unwrap_probe(struct token *t, token_handle import_key, const uint8_t *spki,
     if (import_key)
         memcpy(pair.spki, spki, pair.spki_len = spki_len);
     note[0] = '\0';
-    for (size_t i = 0; i < COUNT(ways) && !any; i++) {
-        struct unwrap_way way = {.one_step = ways[i].one_step};
-
-        if (!mechanism_does(t, ways[i].mechanism, CKF_UNWRAP, key_type_info(PROBE_KEY_TYPE)->bits))
-            continue;
-        TRY(try_under(t, &pair, &way, &any, err));
-        if (any)
-            *ret = way;
-    }
+    for (int round = 0; round < 2 && !any; round++)
+        if (!find_way(t, &pair, ret, &any, &why))
+            return *err = why, false;
     if (!any) {
         *ret = (struct unwrap_way){.hash = IMPORT_HASH_NONE};
-        snprintf(note, UNWRAP_NOTE, "the token cannot unwrap: no key can be imported");
+        snprintf(note, UNWRAP_NOTE, "the token cannot unwrap: no key can be imported%s%s",
+                 why.code ? "; " : "", why.code ? why.text : "");
         return true;
     }
     fill_rsa(t, ret);

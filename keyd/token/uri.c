@@ -71,6 +71,50 @@ bool uri_parse(const char *uri, P11KitUri **ret, struct err *err)
     return true;
 }
 
+/* ---- of an object */
+
+#define OBJECT_EXAMPLE "pkcs11:object=www;id=%%01;type=private"
+
+static bool check_object(P11KitUri *uri, struct err *err)
+{
+    const CK_ATTRIBUTE *type = p11_kit_uri_get_attribute(uri, CKA_CLASS);
+
+    if (p11_kit_uri_get_pin_value(uri) || p11_kit_uri_get_pin_source(uri) ||
+        p11_kit_uri_get_module_path(uri) || p11_kit_uri_get_module_name(uri)) {
+        err_set(err, ERR_BAD_REQUEST, "the object's URI has a '?': keyd knows its token and PIN");
+        return err_hint(err, OBJECT_EXAMPLE);
+    }
+    if (p11_kit_uri_any_unrecognized(uri)) {
+        err_set(err, ERR_BAD_REQUEST, "the object's URI has an attribute that RFC 7512 has not");
+        return err_hint(err, OBJECT_EXAMPLE);
+    }
+    if (type && *(const CK_OBJECT_CLASS *)type->pValue != CKO_PRIVATE_KEY)
+        return err_set(err, ERR_BAD_REQUEST, "the object's URI names no private key (type=)");
+    if (!p11_kit_uri_get_attribute(uri, CKA_LABEL) && !p11_kit_uri_get_attribute(uri, CKA_ID)) {
+        err_set(err, ERR_BAD_REQUEST, "the object's URI needs object= or id=, or both");
+        return err_hint(err, OBJECT_EXAMPLE);
+    }
+    return true;
+}
+
+bool uri_parse_object(const char *uri, P11KitUri **ret, struct err *err)
+{
+    CLEANUP(uri_cleanup) P11KitUri *parsed = p11_kit_uri_new();
+
+    if (!parsed)
+        return err_set(err, ERR_INTERNAL, "no memory for a URI");
+    int rc = p11_kit_uri_parse(uri, P11_KIT_URI_FOR_ANY, parsed);
+    if (rc != P11_KIT_URI_OK) {
+        err_set(err, ERR_BAD_REQUEST, "the object's URI is no RFC 7512 URI: %s",
+                p11_kit_uri_message(rc));
+        return err_hint(err, OBJECT_EXAMPLE);
+    }
+    TRY(check_object(parsed, err));
+    *ret = parsed;
+    parsed = NULL;
+    return true;
+}
+
 void uri_cleanup(P11KitUri **uri)
 {
     p11_kit_uri_free(*uri);

@@ -13,6 +13,10 @@
 /* Parses and checks as token_uri_check does; *ret is freed with p11_kit_uri_free. */
 bool uri_parse(const char *uri, P11KitUri **ret, struct err *err) MUST_USE;
 
+/* Parses the URI of a private key: object or id or both, type=private or none, no query (no PIN, no
+ * module). *ret is freed with p11_kit_uri_free. */
+bool uri_parse_object(const char *uri, P11KitUri **ret, struct err *err) MUST_USE;
+
 /* For CLEANUP: frees what the variable points to. */
 void uri_cleanup(P11KitUri **uri);
 

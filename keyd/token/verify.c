@@ -80,8 +80,7 @@ bool token_verify(const uint8_t *spki, size_t spki_len, const struct scheme *sch
     return true;
 }
 
-/* The scheme to prove a type by. */
-static const struct scheme *proof_scheme(enum key_type type)
+const struct scheme *token_test_scheme(enum key_type type)
 {
     switch (type) {
     case KEY_TYPE_RSA_2048:
@@ -105,7 +104,7 @@ bool token_prove(struct token *t, token_handle key, enum key_type type, const ui
                  size_t spki_len, struct err *err)
 {
     static const char head[] = "keyd test signature"; /* begins like nothing that keyd signs */
-    const struct scheme *scheme = proof_scheme(type);
+    const struct scheme *scheme = token_test_scheme(type);
     uint8_t message[sizeof(head) + 32], sig[SIGNATURE_MAX];
     size_t sig_len = sizeof(sig);
 

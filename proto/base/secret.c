@@ -106,6 +106,35 @@ bool secret_random_hex(struct secret *ret, size_t n, struct err *err)
     return true;
 }
 
+bool secret_random_digits(struct secret *ret, size_t n, struct err *err)
+{
+    struct secret s;
+    uint8_t random[64];
+
+    TRY(secret_new(&s, n + 1, err));
+    while (s.len < n) {
+        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+            secret_free(&s);
+            return err_errno(err, ERR_INTERNAL, errno, "no random bytes");
+        }
+        for (size_t i = 0; i < sizeof(random) && s.len < n; i++)
+            if (random[i] < 250) /* 250 to 255 would make 0 to 5 likelier */
+                s.bytes[s.len++] = (uint8_t)('0' + random[i] % 10);
+    }
+    secret_wipe(random, sizeof(random));
+    *ret = s;
+    return true;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+    unsigned differ = a->len != b->len;
+
+    for (size_t i = 0; i < a->len && i < b->len; i++)
+        differ |= (unsigned)(a->bytes[i] ^ b->bytes[i]);
+    return !differ;
+}
+
 void secret_free(struct secret *s)
 {
     if (s->mapped) {

@@ -34,6 +34,12 @@ bool secret_read_file(struct secret *ret, const char *path, size_t cap, struct e
 /* Fills a new secret with n characters of [0-9a-f], 4 random bits each (getrandom(2)). */
 bool secret_random_hex(struct secret *ret, size_t n, struct err *err) MUST_USE;
 
+/* Fills a new secret with n random decimal digits, each as likely as another. */
+bool secret_random_digits(struct secret *ret, size_t n, struct err *err) MUST_USE;
+
+/* Whether both hold the same bytes. Takes the same time wherever they differ. */
+bool secret_equal(const struct secret *a, const struct secret *b);
+
 /* Wipes and unmaps; an empty secret is fine. */
 void secret_free(struct secret *s);
 

@@ -11,9 +11,9 @@ begin new_tenant acme
 case_help_everywhere() {
     local verb
     has "$("$KEYDCTL" --help)" tenants-add tenants-list keys-generate keys-list keys-show keys-ref \
-        csr token-objects status
+        csr token-objects token-bench pin-change status
     for verb in tenants-add tenants-list keys-generate keys-list keys-show keys-ref csr \
-        token-objects status; do
+        token-objects token-bench pin-change status; do
         has "$("$KEYDCTL" "$verb" --help)" "$verb"
     done
     has "$("$KEYD" --help)" --foreground --init-token --check-config --config

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# import: keys from files into the token, as a person brings them. What each form of a file may look
-# like in detail is tested in tests/unit/keydctl/keyfile.
+# import: keys from files into the token, as a person brings them. Every form of a file is in
+# formats.sh, what it may look like in detail in tests/unit/keydctl/keyfile.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -56,34 +56,6 @@ case_words() {
     said=$(import --name p384 --key "$T/p384.pem")
     has "$said" "is the one that is pinned"
     imported p384 "$T/p384.pem"
-}
-
-# One fresh key in each form; the commands are those of a person's shell history.
-case_forms() {
-    local row name make
-    local -a rows=(
-        "sec1:openssl ec -in new.pem -out f"
-        "sec1-der:openssl ec -in new.pem -outform DER -out f"
-        "sec1-encrypted:openssl ec -in new.pem -aes256 -passout file:pass -out f"
-        "pkcs8:cp new.pem f"
-        "pkcs8-der:openssl pkcs8 -topk8 -nocrypt -in new.pem -outform DER -out f"
-        "pkcs8-encrypted:openssl pkcs8 -topk8 -in new.pem -passout file:pass -out f"
-        "pkcs8-scrypt:openssl pkcs8 -topk8 -scrypt -in new.pem -passout file:pass -outform DER -out f"
-        "pkcs8-pbes1:openssl pkcs8 -topk8 -v1 PBE-SHA1-3DES -in new.pem -passout file:pass -out f"
-        "pfx:openssl pkcs12 -export -inkey new.pem -nocerts -passout file:pass -out f"
-        "pfx-legacy:openssl pkcs12 -export -inkey new.pem -nocerts -legacy -passout file:pass -out f"
-        "pfx-open:openssl pkcs12 -export -inkey new.pem -nocerts -passout pass: -out f"
-    )
-    for row in "${rows[@]}"; do
-        name=${row%%:*} make=${row#*:}
-        fresh
-        (cd "$T" && eval "$make") 2> "$T/make.log" || fail "$make: $(cat "$T/make.log")"
-        import --name "form-$name" --key "$T/f" --passphrase-file "$T/pass"
-        imported "form-$name" "$T/new.pem"
-    done
-    openssl genrsa -traditional 2048 > "$T/pkcs1.pem" # a second RSA key, in the old form
-    import --name form-pkcs1 --key "$T/pkcs1.pem"
-    imported form-pkcs1 "$T/pkcs1.pem"
 }
 
 case_from_stdin() {

@@ -174,7 +174,7 @@ free_port() {
 principals() {
     local user
     echo '[principals]'
-    for user in "$(id -un)" root nobody www-data haproxy; do
+    for user in "$(id -un)" root nobody www-data haproxy stunnel4; do
         ! getent passwd "$user" > /dev/null || echo "fe = frontend group=edge user=$user"
     done
 }

@@ -81,7 +81,7 @@ case_log_of_failures() {
     "$WIRE" "$SOCKET" hello "sign=4712:$(printf '00%.0s' {1..32}):0403:$MESSAGE" read=2 > /dev/null
     soon 5 grep -q 4712 "$T/log/keyd.log"
     equal 1 "$(grep -c 'request=4711 ' "$T/log/keyd.log")"
-    has "$(grep 'request=4711 ' "$T/log/keyd.log")" BAD_SHAPE "uid=$(id -u)" "${ID:0:8}"
+    has "$(grep 'request=4711 ' "$T/log/keyd.log")" BAD_SHAPE principal=fe "${ID:0:8}"
     has "$(grep 'request=4712 ' "$T/log/keyd.log")" NOT_FOUND
 }
 

@@ -30,8 +30,9 @@ struct kind {
         "its private key was written elsewhere when it was made (openssl req -keyout)"
 #define PUBLIC                                                                                     \
     "a public key", "keyd needs the private key that belongs to it; it is in another file"
-#define PARAMETERS "parameters without a key", "make a key in keyd: keydctl keys-generate"
-#define OPENPGP    "an OpenPGP file", "TLS cannot use it; keyd takes PEM, DER and PKCS#12"
+#define PARAMETERS                                                                                 \
+    "a set of parameters, without a private key", "make a key in keyd: keydctl keys-generate"
+#define OPENPGP "an OpenPGP file", "TLS cannot use it; keyd takes PEM, DER and PKCS#12"
 #define JAVA                                                                                       \
     "a Java key store", "convert it: keytool -importkeystore -srckeystore FILE "                   \
                         "-destkeystore NEW.p12 -deststoretype PKCS12"

@@ -94,6 +94,48 @@ static void random_ones_are_hex_and_differ(void **state)
     secret_free(&b); /* an empty one is fine */
 }
 
+static void random_digits_are_digits(void **state)
+{
+    struct secret a, b;
+    struct err err;
+    unsigned seen[10] = {0};
+
+    (void)state;
+    assert_true(secret_random_digits(&a, 200, &err));
+    assert_true(secret_random_digits(&b, 200, &err));
+    assert_int_equal(a.len, 200);
+    for (size_t i = 0; i < a.len; i++) {
+        assert_true(a.bytes[i] >= '0' && a.bytes[i] <= '9');
+        seen[a.bytes[i] - '0']++;
+    }
+    for (size_t i = 0; i < 10; i++)
+        assert_true(seen[i] > 0); /* fails once in 140 million runs */
+    assert_memory_not_equal(a.bytes, b.bytes, 200);
+    assert_false(secret_equal(&a, &b));
+    secret_free(&a);
+    secret_free(&b);
+}
+
+static void equal_ones_are_equal(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool equal;
+    } rows[] = {
+        {"", "", true},          {"1234", "1234", true}, {"1234", "1235", false},
+        {"0234", "1234", false}, {"123", "1234", false}, {"", "1", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct secret a = {.bytes = (uint8_t *)(uintptr_t)rows[i].a, .len = strlen(rows[i].a)};
+        struct secret b = {.bytes = (uint8_t *)(uintptr_t)rows[i].b, .len = strlen(rows[i].b)};
+
+        assert_int_equal(secret_equal(&a, &b), rows[i].equal);
+        assert_int_equal(secret_equal(&b, &a), rows[i].equal);
+    }
+}
+
 static void a_forked_child_sees_zeros(void **state)
 {
     struct secret s;
@@ -122,6 +164,8 @@ int main(void)
         cmocka_unit_test(refuses_a_file_that_others_can_read_or_change),
         cmocka_unit_test(refuses_what_is_missing_or_too_long),
         cmocka_unit_test(random_ones_are_hex_and_differ),
+        cmocka_unit_test(random_digits_are_digits),
+        cmocka_unit_test(equal_ones_are_equal),
         cmocka_unit_test(a_forked_child_sees_zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,12 +14,23 @@
 
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
+#include "keyd/process/tally.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
 struct rig rig;
+struct rig_tracer rig_tracer = {.fd = -1};
 
 /* ---- processes */
+
+/* A process that crashes ends: cmocka's handlers would go on with the test, in the child. */
+static void own_signals(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    signal(SIGFPE, SIG_DFL);
+    signal(SIGILL, SIG_DFL);
+}
 
 /* SoftHSM crashes in exit(3), and one C_Initialize is all it takes well: so each use of the token
  * is a process of its own. Returns what fn returned. */
@@ -29,8 +40,10 @@ static int in_child(int (*fn)(void *), void *arg)
     int status;
 
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        own_signals();
         _exit(fn(arg));
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
@@ -95,6 +108,9 @@ static void become_custodian(int fd)
     struct chan parent;
     struct err err;
 
+    if (rig_tracer.child)
+        rig_tracer.child();
+    own_signals();
     signal(SIGPIPE, SIG_IGN);
     log_init("custodian");
     if (!sandbox_basics(true, &err) ||
@@ -137,6 +153,8 @@ void rig_start_with_pin(const char *pin)
         become_custodian(ends[1]);
     }
     close(ends[1]);
+    if (rig_tracer.started)
+        rig_tracer.started(rig.pid);
     must(chan_open(&rig.parent, ends[0], PROC_PARENT, PROC_CUSTODIAN, 0, 0, &err), &err);
     send_start(pin);
     rig_pump(WAIT_MS, &rig.ready);
@@ -169,6 +187,10 @@ int rig_wait(void)
 
     rig.pid = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    while (WIFSTOPPED(status)) {
+        rig_tracer.stopped(pid, status);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
     return status;
 }
 
@@ -291,6 +313,56 @@ static void on_gate_access(struct end *e, struct msg *m)
     chan_end(&e->chan);
 }
 
+static int piped(const char *text)
+{
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[1]);
+    return ends[0];
+}
+
+static void on_pin_ask(void)
+{
+    char path[300], old[64] = "";
+
+    chan_put(&rig.parent, MSG_PIN);
+    put_err(&rig.parent, &rig.no_pin);
+    if (rig.no_pin.code) {
+        chan_end(&rig.parent);
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/user.pin", rig.state);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(old, sizeof(old), f));
+    fclose(f);
+    old[strcspn(old, "\n")] = 0;
+    int fds[2] = {piped(old), piped(rig.new_pin)};
+    assert_true(chan_end_fds(&rig.parent, fds, 2));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void on_pin_set(void)
+{
+    char path[300];
+
+    rig.pins_set++;
+    if (rig.pin_set.code == ERR_NONE) {
+        snprintf(path, sizeof(path), "%s/user.pin", rig.state);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        assert_true(fprintf(f, "%s\n", rig.new_pin) > 0);
+        assert_int_equal(fclose(f), 0);
+    }
+    chan_put(&rig.parent, MSG_PIN_KEPT);
+    put_err(&rig.parent, &rig.pin_set);
+    put_u8(&rig.parent, 1);
+    chan_end(&rig.parent);
+}
+
 static void on_parent_msg(struct msg *m)
 {
     switch (m->type) {
@@ -314,6 +386,15 @@ static void on_parent_msg(struct msg *m)
         rig.overdue_proc = (enum proc)rd_u8(&m->body);
         rig.overdue_index = rd_u32(&m->body);
         rig.overdue_generation = rd_u32(&m->body);
+        break;
+    case MSG_PIN_ASK:
+        rig.least = rd_u32(&m->body);
+        rig.most = rd_u32(&m->body);
+        on_pin_ask();
+        break;
+    case MSG_PIN_SET:
+        msg_get_err(m, &rig.pin_set);
+        on_pin_set();
         break;
     case MSG_STATS:
         rig.stats_len = rd_left(&m->body);
@@ -351,14 +432,58 @@ static void on_answer(struct end *e, struct msg *m)
     struct err err = {.code = ERR_NONE};
     size_t len;
 
-    assert_int_equal(rd_u64(&m->body), rig.next_call);
+    uint64_t call = rd_u64(&m->body);
     const uint8_t *packed = msg_get_bytes(m, &len);
     msg_end(m, &e->chan);
     assert_true(len <= FRAME_CAP_CONTROL);
+    if (rig.aside && call == rig.aside) {
+        rig.aside_answers++;
+        return;
+    }
     arena_reset(&rig.arena);
     rig.answer = frame_decode(&rig.arena, packed, len, &err);
     must(rig.answer && !err.code, &err);
+    if (rig.hears) {
+        bool refused = rig.answer->body_case == KEYD__V1__ENVELOPE__BODY_ERROR;
+        size_t len_now = strlen(rig.order);
+
+        snprintf(rig.order + len_now, sizeof(rig.order) - len_now, "%d%s", (int)(call % 10),
+                 refused ? "!" : "");
+        rig.heard++;
+        return;
+    }
+    assert_int_equal(call, rig.next_call);
     assert_int_equal(rig.answer->id, rig.next_call + 1000);
+}
+
+void rig_benched(struct end *e, uint32_t run, uint32_t ms, uint32_t per_second)
+{
+    static const struct err none = {.code = ERR_NONE};
+    struct histogram took = {0};
+
+    for (uint32_t i = 0; i < per_second * ms / 1000; i++)
+        histogram_add(&took, 50);
+    chan_put(&e->chan, MSG_BENCHED);
+    put_u32(&e->chan, run);
+    put_err(&e->chan, &none);
+    put_u64(&e->chan, 100);
+    put_u64(&e->chan, ms * 1000ull);
+    tally_put_took(&e->chan, &took);
+    chan_end(&e->chan);
+}
+
+static void on_bench(struct end *e, struct msg *m)
+{
+    uint32_t run = rd_u32(&m->body);
+
+    e->bench_type = rd_u8(&m->body);
+    uint32_t ms = rd_u32(&m->body);
+    msg_end(m, &e->chan);
+    e->benches++;
+    if (e->on_bench)
+        e->on_bench(e, ms);
+    if (e->chan.fd >= 0)
+        rig_benched(e, run, ms, 1000);
 }
 
 static void read_end(struct end *e)
@@ -372,6 +497,8 @@ static void read_end(struct end *e)
             on_gate_access(e, &m);
         } else if (m.type == MSG_KEY) {
             on_key(e, &m);
+        } else if (m.type == MSG_BENCH) {
+            on_bench(e, &m);
         } else if (m.type == MSG_LEAVE) {
             msg_end(&m, &e->chan);
             e->leave = true;
@@ -413,14 +540,17 @@ static void flush_all(void)
 
 static void pump_once(int ms)
 {
-    struct pollfd fds[ENDS_MAX + 1];
+    struct pollfd fds[ENDS_MAX + 2];
 
     flush_all();
     for (size_t i = 0; i < ENDS_MAX; i++)
         fds[i] = (struct pollfd){.fd = rig.ends[i].chan.fd, .events = POLLIN};
     fds[ENDS_MAX] = (struct pollfd){.fd = rig.parent.fd, .events = POLLIN};
-    if (poll(fds, ENDS_MAX + 1, ms) <= 0)
+    fds[ENDS_MAX + 1] = (struct pollfd){.fd = rig_tracer.fd, .events = POLLIN};
+    if (poll(fds, ENDS_MAX + 2, ms) <= 0)
         return;
+    if (fds[ENDS_MAX + 1].revents)
+        rig_tracer.look(rig.pid);
     for (size_t i = 0; i < ENDS_MAX; i++)
         if (fds[i].revents)
             read_end(&rig.ends[i]);
@@ -493,6 +623,18 @@ void rig_ask_who(envelope *request, const struct principal *who, uint32_t deadli
     put_bytes(c, packed, len);
     chan_end(c);
     flush(c);
+}
+
+void rig_hear(size_t n)
+{
+    uint64_t until = clock_us() + WAIT_MS * 1000;
+
+    rig.hears = true;
+    rig.heard = 0;
+    rig.order[0] = 0;
+    while (rig.heard < n && !rig.over && clock_us() < until)
+        pump_once(clock_wait_ms(until));
+    rig.hears = false;
 }
 
 const envelope *rig_answer(void)

@@ -30,6 +30,9 @@ struct end {
     bool leave;           /* MSG_LEAVE came, and is not answered yet */
     struct table table;   /* what it was told */
     struct access access; /* a gate: the same */
+    unsigned benches;     /* MSG_BENCH so far, the last one with this type: */
+    uint8_t bench_type;
+    void (*on_bench)(struct end *e, uint32_t ms); /* NULL: it is answered */
 };
 
 struct rig {
@@ -44,17 +47,39 @@ struct rig {
     bool ready, over;     /* MSG_READY came; the channel ended */
     struct err failed;    /* what MSG_FAILED said */
     char guard[700];
+    /* What the parent does about pin-change: */
+    struct err no_pin;    /* with a code: it says this instead of giving one */
+    const char *new_pin;  /* gives this one */
+    uint32_t least, most; /* what was asked for */
+    unsigned pins_set;    /* MSG_PIN_SET so far, the last one with: */
+    struct err pin_set;
     unsigned overdue; /* MSG_OVERDUE so far, the last about: */
     enum proc overdue_proc;
     uint32_t overdue_index, overdue_generation;
     struct arena arena;     /* of the last answer */
     const envelope *answer; /* NULL: none came */
     uint64_t next_call;
+    uint64_t aside; /* the answer to this call is only counted */
+    unsigned aside_answers;
+    bool hears;     /* rig_hear: answers to calls that rig_ask did not make */
+    size_t heard;   /* so many came */
+    char order[64]; /* the last digit of each, "!" behind a refusal */
     uint8_t stats[65536];
     size_t stats_len;
 };
 
 extern struct rig rig;
+
+/* Who traces the custodian's system calls (tests/faults/trace.h). All NULL: nobody. */
+struct rig_tracer {
+    void (*child)(void);                    /* in it, first of all */
+    void (*started)(pid_t pid);             /* in the test, right after the fork */
+    void (*stopped)(pid_t pid, int status); /* waitpid(2) says that it stopped: goes on */
+    int fd;                                 /* readable when it may have stopped */
+    void (*look)(pid_t pid);                /* then: sees to all stops there are */
+};
+
+extern struct rig_tracer rig_tracer;
 
 /* For cmocka: a state directory and a token in it, no custodian yet. */
 int rig_setup(void **state);
@@ -79,6 +104,9 @@ int rig_wait(void);
 /* SIGKILL. */
 void rig_kill(void);
 
+/* Answers a MSG_BENCH as a signer does that makes `per_second`. */
+void rig_benched(struct end *e, uint32_t run, uint32_t ms, uint32_t per_second);
+
 /* Introduces ends[i] to it as this process. */
 void rig_connect(size_t i, enum proc proc, uint32_t index, uint32_t generation);
 
@@ -93,6 +121,9 @@ void rig_ask_as(envelope *request, enum role role, uint32_t number, uint32_t dea
 void rig_ask_who(envelope *request, const struct principal *who, uint32_t deadline_ms);
 /* The answer of the last rig_ask; NULL when the custodian ended. */
 const envelope *rig_answer(void);
+
+/* Waits for n answers to requests that the test itself has put: rig.order tells about them. */
+void rig_hear(size_t n);
 
 /* Asks as operator with time enough, and gives the answer, which must be of this kind. */
 const envelope *rig_call(envelope *request, Keyd__V1__Envelope__BodyCase want);

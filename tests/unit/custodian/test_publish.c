@@ -20,9 +20,9 @@ static void told_to_everyone(void **state)
     rig_tenant("acme");
     const Keyd__V1__Key *k = rig_generate("acme", "www", KEY_TYPE_EC_P256, 0);
     memcpy(id, k->id.data, KEY_ID_LEN);
-    /* when the answer is there, all of them have it */
+    /* when the answer is there, all of them have it; whose channel was new meanwhile, twice */
     for (size_t i = 0; i < ENDS_MAX; i++) {
-        assert_int_equal(rig.ends[i].keys, 1);
+        assert_in_range(rig.ends[i].keys, 1, 2);
         const struct table_key *told = table_find(&rig.ends[i].table, id);
         assert_non_null(told);
         assert_int_equal(told->state, KEY_ENABLED);

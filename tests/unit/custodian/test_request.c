@@ -125,11 +125,114 @@ static void many_at_once(void **state)
     rig_stop();
 }
 
+/* ---- what takes away goes first */
+
+static char old_id[KEY_ID_HEX_LEN + 1];
+
+/* One request of a row: G, D, E, O, S, L: generate, disable, enable, destroy, show, tenants-list;
+ * and its key, "+": by the id of acme/old, "-": an id that nobody has. */
+static void put_request(uint64_t call, char verb, const char *key)
+{
+    Keyd__V1__KeysGenerate generate = KEYD__V1__KEYS_GENERATE__INIT;
+    Keyd__V1__KeysDisable disable = KEYD__V1__KEYS_DISABLE__INIT;
+    Keyd__V1__KeysEnable enable = KEYD__V1__KEYS_ENABLE__INIT;
+    Keyd__V1__KeysDestroy destroy = KEYD__V1__KEYS_DESTROY__INIT;
+    Keyd__V1__KeysShow show = KEYD__V1__KEYS_SHOW__INIT;
+    Keyd__V1__TenantsList list = KEYD__V1__TENANTS_LIST__INIT;
+    envelope e = KEYD__V1__ENVELOPE__INIT;
+    uint8_t packed[256];
+
+    if (*key == '-')
+        key = "0123456789abcdef";
+    if (*key == '+')
+        key = old_id;
+    generate.tenant = (char *)"acme";
+    generate.name = (char *)key + strlen("acme/") * (strchr(key, '/') != NULL);
+    generate.type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    disable.key = enable.key = destroy.key = show.key = (char *)key;
+    e.id = call;
+    switch (verb) {
+    case 'G':
+        e.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE;
+        e.keys_generate = &generate;
+        break;
+    case 'D':
+        e.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_DISABLE;
+        e.keys_disable = &disable;
+        break;
+    case 'E':
+        e.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_ENABLE;
+        e.keys_enable = &enable;
+        break;
+    case 'O':
+        e.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_DESTROY;
+        e.keys_destroy = &destroy;
+        break;
+    case 'S':
+        e.body_case = KEYD__V1__ENVELOPE__BODY_KEYS_SHOW;
+        e.keys_show = &show;
+        break;
+    default:
+        e.body_case = KEYD__V1__ENVELOPE__BODY_TENANTS_LIST;
+        e.tenants_list = &list;
+    }
+    size_t len = keyd__v1__envelope__pack(&e, packed);
+    assert_true(len <= sizeof(packed));
+    struct chan *c = &rig.ends[0].chan;
+    chan_put(c, MSG_REQUEST);
+    put_u64(c, call);
+    put_str(c, "ops");
+    put_u32(c, ROLE_OPERATOR);
+    put_str(c, "");
+    put_u32(c, WAIT_MS);
+    put_bytes(c, packed, len);
+    chan_end(c);
+}
+
+static void what_takes_away_goes_first(void **state)
+{
+    static const struct {
+        const char *what;
+        const char *asks; /* verb and key, blanks between */
+        const char *order;
+    } rows[] = {
+        {"before what makes", "Gacme/a Dacme/old", "21"},
+        {"before lists", "L Gacme/b Eacme/old", "123"},
+        {"in their order", "Gacme/c Dacme/old Dacme/old L Dacme/old", "23514"},
+        {"not before its own making", "Gacme/d Oacme/d", "12"},
+        {"nor does another", "Gacme/e Oacme/e Dacme/old", "312"},
+        {"nor before another word about it", "Sacme/old Gacme/f Dacme/old", "132"},
+        {"whatever it is called", "Eacme/old Gacme/g D+", "132"},
+        {"not when nobody knows", "Gacme/h D- L", "12!3"},
+    };
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    hex_encode(rig_generate("acme", "old", KEY_TYPE_EC_P256, 0)->id.data, KEY_ID_LEN, old_id);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char asks[128], *rest = asks;
+        uint64_t call = 0;
+
+        snprintf(asks, sizeof(asks), "%s", rows[i].asks);
+        for (char *word; (word = strsep(&rest, " "));)
+            put_request(1000 + ++call, word[0], word + 1);
+        assert_true(chan_flush(&rig.ends[0].chan)); /* in one piece: it reads all, then serves */
+        rig_hear(call);
+        if (strcmp(rig.order, rows[i].order) != 0)
+            fail_msg("%s: %s instead of %s", rows[i].what, rig.order, rows[i].order);
+    }
+    assert_int_equal(rig_show("acme/old")->state, KEYD__V1__KEY_STATE__KEY_STATE_DISABLED);
+    assert_null(rig_show("acme/d"));
+    rig_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(the_second_wall), RIG_TEST(what_it_does_not_serve), RIG_TEST(too_late),
-        RIG_TEST(another_gate),    RIG_TEST(many_at_once),
+        RIG_TEST(the_second_wall), RIG_TEST(what_it_does_not_serve),
+        RIG_TEST(too_late),        RIG_TEST(another_gate),
+        RIG_TEST(many_at_once),    RIG_TEST(what_takes_away_goes_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

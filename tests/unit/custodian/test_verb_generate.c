@@ -46,9 +46,11 @@ static void purposes_are_for_life(void **state)
     rig_serve();
     rig_tenant("acme");
     const Keyd__V1__Key *k =
-        rig_generate("acme", "client", KEY_TYPE_EC_P256, PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
-    assert_int_equal(k->purposes, PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
-    assert_int_equal(k->cka_id.data[1], PURPOSE_TLS13_CLIENT | PURPOSE_RAW);
+        rig_generate("acme", "client", KEY_TYPE_EC_P256, PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(k->purposes, PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(k->cka_id.data[1], PURPOSE_TLS13_CLIENT | PURPOSE_CSR);
+    assert_int_equal(rig_generate("acme", "any", KEY_TYPE_EC_P256, PURPOSE_RAW)->purposes,
+                     PURPOSE_RAW);
     rig_stop();
 }
 
@@ -66,6 +68,8 @@ static void refusals(void **state)
         {"acme", "", KEY_TYPE_EC_P256, 0, ERR_BAD_REQUEST, "key"},
         {"", "x", KEY_TYPE_EC_P256, 0, ERR_BAD_REQUEST, "tenant"},
         {"acme", "x", KEY_TYPE_NONE, 0, ERR_UNSUPPORTED, "keyd knows no key type 0"},
+        {"acme", "x", KEY_TYPE_EC_P256, PURPOSE_RAW | PURPOSE_CSR, ERR_BAD_REQUEST,
+         "a key with the purpose raw can have no other"},
         {"acme", "x", 99, 0, ERR_UNSUPPORTED, "keyd knows no key type 99"},
         {"acme", "x", KEY_TYPE_EC_P256, 128, ERR_BAD_REQUEST, "unknown purposes 0x80"},
     };
@@ -96,11 +100,11 @@ static void failures_leave_nothing(void **state)
     Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
     REQUEST(e, KEYS_GENERATE, keys_generate, &body);
     bool start_failed = false, generation_failed = false, worked = false;
-    char uri[700], how[32];
+    char uri[700];
 
     (void)state;
     snprintf(uri, sizeof(uri), "%s", rig.uri);
-    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", ODD_URI, rig.state);
+    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", MOCK_URI, rig.state);
     rig_serve();
     rig_tenant("acme");
     rig_stop();
@@ -108,8 +112,7 @@ static void failures_leave_nothing(void **state)
     body.name = (char *)"www";
     body.type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
     for (unsigned n = 0; !worked && n < 64; n++) {
-        snprintf(how, sizeof(how), "sign 6 %x", n); /* CKR_FUNCTION_FAILED */
-        setenv("KEYD_ODD", how, 1);
+        mock_script(rig.state, "from %u C_SignInit fail CKR_FUNCTION_FAILED\n", n + 1);
         rig_start();
         if (!rig.ready) {
             start_failed = true;
@@ -124,7 +127,7 @@ static void failures_leave_nothing(void **state)
         rig_stop();
         assert_int_equal(rig_private_keys(), worked);
     }
-    unsetenv("KEYD_ODD");
+    mock_done();
     assert_true(start_failed);
     assert_true(generation_failed);
     assert_true(worked);
@@ -135,11 +138,10 @@ static void a_lost_session_ends_it(void **state)
 {
     Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
     REQUEST(e, KEYS_GENERATE, keys_generate, &body);
-    char how[32];
     bool lost = false;
 
     (void)state;
-    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", ODD_URI, rig.state);
+    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", MOCK_URI, rig.state);
     rig_serve();
     rig_tenant("acme");
     rig_stop();
@@ -147,8 +149,7 @@ static void a_lost_session_ends_it(void **state)
     body.name = (char *)"www";
     body.type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
     for (unsigned n = 0; !lost && n < 64; n++) {
-        snprintf(how, sizeof(how), "sign b3 %x", n); /* CKR_SESSION_HANDLE_INVALID */
-        setenv("KEYD_ODD", how, 1);
+        mock_script(rig.state, "from %u C_SignInit fail CKR_SESSION_HANDLE_INVALID\n", n + 1);
         rig_start();
         if (!rig.ready) {
             (void)rig_wait();
@@ -164,7 +165,7 @@ static void a_lost_session_ends_it(void **state)
         assert_int_equal(rig_wait(), 1 << 8);
         lost = true;
     }
-    unsetenv("KEYD_ODD");
+    mock_done();
     assert_true(lost);
     rig_serve(); /* the next one undoes what was left */
     assert_null(rig_show("acme/www"));

@@ -719,13 +719,13 @@ static void a_token_that_cannot_unwrap(void **state)
     REQUEST(f, IMPORT_KEY_ROTATE, import_key_rotate, &again);
 
     (void)state;
-    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", ODD_URI, rig.state);
-    setenv("KEYD_ODD", "unwr 70 0", 1); /* CKR_MECHANISM_INVALID */
+    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", MOCK_URI, rig.state);
+    mock_script(rig.state, "from 1 C_UnwrapKey fail CKR_MECHANISM_INVALID\n");
     rig_serve();
     rig_refused(&e, ERR_UNSUPPORTED, "cannot unwrap keys: none can be imported");
     rig_refused(&f, ERR_UNSUPPORTED, "cannot unwrap keys: none can be imported");
     rig_stop();
-    unsetenv("KEYD_ODD");
+    mock_done();
     assert_int_equal(rig_private_keys(), 0);
 }
 
@@ -735,10 +735,9 @@ static void each_unwrap_fails(void **state)
 {
     struct sample *s = sample_new("ec-p256");
     bool worked = false, was_full = false;
-    char how[32];
 
     (void)state;
-    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", ODD_URI, rig.state);
+    snprintf(rig.uri, sizeof(rig.uri), "%s&pin-source=file:%s/user.pin", MOCK_URI, rig.state);
     rig_serve();
     rig_tenant("acme");
     get_import_key(false);
@@ -748,8 +747,7 @@ static void each_unwrap_fails(void **state)
         REQUEST(e, KEYS_IMPORT, keys_import, &r->body);
 
         rig_stop();
-        snprintf(how, sizeof(how), "unwr 31 %x", n); /* CKR_DEVICE_MEMORY */
-        setenv("KEYD_ODD", how, 1);
+        mock_script(rig.state, "from %u C_UnwrapKey fail CKR_DEVICE_MEMORY\n", n + 1);
         rig_serve(); /* a token that cannot unwrap serves, too */
         rig_ask_as(&e, ROLE_OPERATOR, uid, WAIT_MS);
         assert_non_null(rig_answer());
@@ -760,7 +758,7 @@ static void each_unwrap_fails(void **state)
         if (rig.ends[0].leave)
             rig_renewed();
         rig_stop();
-        unsetenv("KEYD_ODD");
+        mock_done();
         assert_int_equal(rig_private_keys(), 1 + worked);
         rig_serve();
         assert_true((rig_show("acme/new") != NULL) == worked);

@@ -152,6 +152,25 @@ static bool take_one(atomic_uint *left)
     return false;
 }
 
+static void log_message(const struct fake_keyd *f, const EVP_PKEY *key, ProtobufCBinaryData m)
+{
+    struct fake_shared *shared = f->shared;
+    size_t at = atomic_load(&shared->logged), index = 0;
+
+    while (index < f->key_count && f->keys[index] != key)
+        index++;
+    if (at + 5 + m.len > FAKE_LOG_MAX) {
+        atomic_fetch_add(&shared->lost, 1);
+        return;
+    }
+    const uint8_t head[] = {(uint8_t)index, (uint8_t)(m.len >> 24), (uint8_t)(m.len >> 16),
+                            (uint8_t)(m.len >> 8), (uint8_t)m.len};
+    memcpy(shared->log + at, head, sizeof(head));
+    if (m.len)
+        memcpy(shared->log + at + sizeof(head), m.data, m.len);
+    atomic_store(&shared->logged, (unsigned)(at + sizeof(head) + m.len));
+}
+
 static void answer_sign(const struct fake_keyd *f, int fd, const envelope *e)
 {
     struct fake_shared *shared = f->shared;
@@ -179,6 +198,7 @@ static void answer_sign(const struct fake_keyd *f, int fd, const envelope *e)
         reply_error(fd, e->id, ERR_BAD_SCHEME, "the key does not sign so");
         return;
     }
+    log_message(f, key, e->sign->message);
     if (atomic_load(&shared->garbage))
         sig[sig_len - 1] ^= 1;
     Keyd__V1__SignReply made = KEYD__V1__SIGN_REPLY__INIT;

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define FAKE_KEYS_MAX 8
+#define FAKE_LOG_MAX  65536
 
 /* What test and server see of each other; the test may change the second half at any time. */
 struct fake_shared {
@@ -24,6 +25,12 @@ struct fake_shared {
     atomic_int fail_code;  /* enum err_code: every Sign is answered with it; 0: sign */
     atomic_bool garbage;   /* signatures come with one bit wrong */
     atomic_bool silent;    /* Sign is never answered */
+
+    /* What it was asked to sign: for each message the key's index (1 byte), the length (4, big
+     * endian), the bytes. The test sets `logged` to 0 when it has read them; what has no room is
+     * counted alone. */
+    atomic_uint logged, lost;
+    uint8_t log[FAKE_LOG_MAX];
 };
 
 struct fake_keyd {

@@ -86,6 +86,52 @@ static void requests_go_one_by_one(void **state)
     }
 }
 
+static void ask_to_disable(struct client *c, uint64_t id, const char *key)
+{
+    envelope e = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__KeysDisable body = KEYD__V1__KEYS_DISABLE__INIT;
+
+    body.key = (char *)key;
+    e.id = id;
+    e.body_case = BODY(KEYS_DISABLE);
+    e.keys_disable = &body;
+    client_send(c, &e);
+}
+
+/* But what takes away goes there at once; only not before what its own connection has asked for. */
+static void what_takes_away_does_not_wait(void **state)
+{
+    struct rig_request first, urgent, q;
+
+    (void)state;
+    up();
+    struct client *a = rig_client(&r), *b = rig_client(&r);
+    client_tenant(a, 1, 0, "first");
+    first = rig_requested(&r);
+    envelope kept = *first.e; /* the next request takes its memory */
+    first.e = &kept;
+    client_tenant(a, 2, 0, "second");
+    ask_to_disable(a, 3, "acme/behind");
+    assert_true(rig_quiet(&r, &r.custodian));
+    ask_to_disable(b, 4, "acme/www");
+    urgent = rig_requested(&r);
+    assert_int_equal(urgent.e->body_case, BODY(KEYS_DISABLE));
+    assert_string_equal(urgent.e->keys_disable->key, "acme/www");
+    rig_answers(&r, &urgent, "urgent"); /* before the first */
+    answered(b, 4, "urgent");
+    assert_true(rig_quiet(&r, &r.custodian));
+    rig_answers(&r, &first, "first");
+    answered(a, 1, "first");
+    q = rig_requested(&r);
+    assert_string_equal(q.e->tenants_add->tenant, "second");
+    rig_answers(&r, &q, "second");
+    answered(a, 2, "second");
+    q = rig_requested(&r);
+    assert_string_equal(q.e->keys_disable->key, "acme/behind");
+    rig_answers(&r, &q, "behind");
+    answered(a, 3, "behind");
+}
+
 /* As long as a frame can be: nothing on the way is shorter. */
 static void the_longest_request_goes_through(void **state)
 {
@@ -309,6 +355,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         T(a_request_goes_round),
         T(requests_go_one_by_one),
+        T(what_takes_away_does_not_wait),
         T(the_longest_request_goes_through),
         T(sign_goes_to_the_custodian),
         T(a_request_waits_for_the_custodian),

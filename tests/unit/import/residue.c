@@ -12,9 +12,10 @@
 #include "proto/base/mem.h"
 
 #define RUN       16
-#define RUNS_MAX  8192
+#define RUNS_MAX  32000 /* an index is an int16_t */
 #define CHUNK     (1u << 20)
 #define SHOWN_MAX 8
+#define TABLE_MIN (128ul << 20) /* bytes, of AddressSanitizer's own tables */
 
 struct residue {
     bool shown; /* findings are told */
@@ -131,22 +132,106 @@ static unsigned search_range(const struct residue *r, int mem, unsigned long fro
     return found;
 }
 
-unsigned residue_search(const struct residue *r, pid_t pid)
+const char *residue_kind_name(enum residue_kind kind)
 {
-    char path[64], line[512], rights[8];
-    unsigned long from, to;
-    unsigned found = 0;
+    static const char *const names[RESIDUE_KINDS] = {"heap",   "stack", "anonymous",
+                                                     "secret", "memfd", "file"};
 
-    snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-    FILE *maps = fopen(path, "r");
+    return names[kind];
+}
+
+/* A mapping as /proc/PID/smaps tells it (proc(5)): a line with its range, then others. */
+struct mapping {
+    unsigned long from, to;
+    char line[512];
+    bool readable, not_dumped, wiped_in_forks;
+};
+
+static enum residue_kind kind_of(const struct mapping *m)
+{
+    const char *name = strpbrk(m->line, "/[");
+
+    if (!name)
+        return m->not_dumped && m->wiped_in_forks ? RESIDUE_SECRET : RESIDUE_ANON;
+    if (strncmp(name, "[heap]", 6) == 0)
+        return RESIDUE_HEAP;
+    if (strncmp(name, "[stack]", 7) == 0)
+        return RESIDUE_STACK;
+    return strncmp(name, "/memfd:", 7) == 0 ? RESIDUE_MEMFD : RESIDUE_FILE;
+}
+
+/* "559acb9a9000-559acbb3a000 rw-p ..." */
+static bool begins_mapping(const char *line, struct mapping *ret)
+{
+    struct mapping m = {0};
+    char *at;
+
+    m.from = strtoul(line, &at, 16);
+    if (at == line || *at != '-')
+        return false;
+    m.to = strtoul(at + 1, &at, 16);
+    if (*at != ' ')
+        return false;
+    m.readable = at[1] == 'r';
+    snprintf(m.line, sizeof(m.line), "%s", line);
+    *ret = m;
+    return true;
+}
+
+/* VmFlags is the last line of each. */
+static bool next_mapping(FILE *smaps, struct mapping *ret)
+{
+    char line[512];
+
+    while (fgets(line, sizeof(line), smaps)) {
+        if (begins_mapping(line, ret) || strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        ret->not_dumped = strstr(line, " dd") != NULL;
+        ret->wiped_in_forks = strstr(line, " wf") != NULL;
+        return true;
+    }
+    return false;
+}
+
+/* Terabytes that are nearly all holes. */
+static bool is_sanitizers(const struct mapping *m)
+{
+    return m->not_dumped && !m->wiped_in_forks && m->to - m->from > TABLE_MIN;
+}
+
+void residue_search_kinds(const struct residue *r, pid_t pid, unsigned ret[RESIDUE_KINDS])
+{
+    struct mapping m = {0};
+    char path[64];
+
+    memset(ret, 0, RESIDUE_KINDS * sizeof(*ret));
+    snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+    FILE *smaps = fopen(path, "r");
     snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
     int mem = open(path, O_RDONLY | O_CLOEXEC);
-    if (!maps || mem < 0)
+    if (!smaps || mem < 0)
         abort();
-    while (fgets(line, sizeof(line), maps))
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 && rights[0] == 'r')
-            found = search_range(r, mem, from, to, line, found);
-    fclose(maps);
+    while (next_mapping(smaps, &m)) {
+        enum residue_kind kind = kind_of(&m);
+
+        if (m.readable && !is_sanitizers(&m))
+            ret[kind] = search_range(r, mem, m.from, m.to, m.line, ret[kind]);
+    }
+    fclose(smaps);
     close(mem);
+}
+
+unsigned residue_search(const struct residue *r, pid_t pid)
+{
+    unsigned kinds[RESIDUE_KINDS], found = 0;
+
+    residue_search_kinds(r, pid, kinds);
+    for (int i = 0; i < RESIDUE_KINDS; i++)
+        found += kinds[i];
     return found;
+}
+
+unsigned residue_search_file(const struct residue *r, int fd, const char *name)
+{
+    return search_range(r, fd, 0, (unsigned long)lseek(fd, 0, SEEK_END), name, 0);
 }

@@ -28,4 +28,24 @@ void residue_add_key(struct residue *r, EVP_PKEY *key);
 /* How often runs are found in all readable mappings of the process. */
 unsigned residue_search(const struct residue *r, pid_t pid);
 
+/* Kinds of mappings. */
+enum residue_kind {
+    RESIDUE_HEAP,   /* brk */
+    RESIDUE_STACK,  /* of the first thread */
+    RESIDUE_ANON,   /* anonymous: malloc's large pieces and other arenas, AddressSanitizer's heap */
+    RESIDUE_SECRET, /* anonymous, neither dumped nor inherited: struct secret */
+    RESIDUE_MEMFD,
+    RESIDUE_FILE, /* of a program or library, its data included */
+    RESIDUE_KINDS
+};
+
+/* What a kind is called: "heap" and so on. */
+const char *residue_kind_name(enum residue_kind kind);
+
+/* As residue_search, counted by kind of mapping. */
+void residue_search_kinds(const struct residue *r, pid_t pid, unsigned ret[RESIDUE_KINDS]);
+
+/* How often runs are found in what the descriptor reads, from its start. */
+unsigned residue_search_file(const struct residue *r, int fd, const char *name);
+
 #endif

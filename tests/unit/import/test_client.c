@@ -71,8 +71,9 @@ static int import(struct keyd_client *c, const struct order *o, const struct sec
             return code;
         id = shown->id;
     }
-    int code = keyd_keys_import(c, o->tenant, o->name, o->purposes, id, pkcs8->bytes, pkcs8->len,
-                                ret, error);
+    const struct keyd_key_rules rules = {.purposes = o->purposes};
+    int code =
+        keyd_keys_import(c, o->tenant, o->name, &rules, id, pkcs8->bytes, pkcs8->len, ret, error);
     keyd_import_key_free(shown);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/keys.h"
+#include "proto/manifest.h"
 
 #define CREATED 1700000000 /* 2023-11-14T22:13:20Z */
 
@@ -124,6 +125,8 @@ static bool keys_generate(const envelope *ask, const struct canned_how *how, str
     r->key->type = ask->keys_generate->type;
     if (ask->keys_generate->purposes)
         r->key->purposes = ask->keys_generate->purposes;
+    r->key->allowed_names = ask->keys_generate->allowed_names;
+    r->key->n_allowed_names = ask->keys_generate->n_allowed_names;
     e->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE_REPLY;
     e->keys_generate_reply = r;
     return true;
@@ -229,6 +232,31 @@ static Keyd__V1__TokenObject *object_of(struct arena *a, const char *label, cons
     return o;
 }
 
+static Keyd__V1__Finding *finding_of(struct arena *a, Keyd__V1__Severity severity, const char *kind)
+{
+    Keyd__V1__Finding *f = room(a, sizeof(*f));
+
+    keyd__v1__finding__init(f);
+    f->severity = severity;
+    f->kind = (char *)kind;
+    f->object = (char *)"acme/www";
+    f->cka_id = (ProtobufCBinaryData){.len = sizeof(cka_id), .data = cka_id};
+    f->text = (char *)"it is so";
+    f->advice = (char *)"make it otherwise";
+    return f;
+}
+
+static void add_findings(struct arena *a, Keyd__V1__Finding ***ret, size_t *ret_count)
+{
+    Keyd__V1__Finding **list = room(a, 3 * sizeof(Keyd__V1__Finding *));
+
+    list[0] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_NOTE, "unowned");
+    list[1] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_DANGER, "extractable");
+    list[2] = finding_of(a, KEYD__V1__SEVERITY__SEVERITY_WARNING, "label");
+    *ret = list;
+    *ret_count = 3;
+}
+
 static bool token_objects(const envelope *ask, const struct canned_how *how, struct arena *a,
                           envelope *e)
 {
@@ -247,8 +275,216 @@ static bool token_objects(const envelope *ask, const struct canned_how *how, str
         r->objects[r->n_objects++] = object_of(a, "somebody's", "");
     if (how->endless)
         r->next = 1;
+    if (r->next == 0)
+        add_findings(a, &r->findings, &r->n_findings);
     e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_OBJECTS_REPLY;
     e->token_objects_reply = r;
+    return true;
+}
+
+/* What must be accepted is "extractable"; a look, or that, and it is adopted. */
+static bool keys_adopt(const envelope *ask, struct arena *a, envelope *e)
+{
+    const Keyd__V1__KeysAdopt *body = ask->keys_adopt;
+    Keyd__V1__KeysAdoptReply *r = room(a, sizeof(*r));
+
+    keyd__v1__keys_adopt_reply__init(r);
+    r->object = object_of(a, body->object, "");
+    add_findings(a, &r->findings, &r->n_findings);
+    if (!body->look) {
+        if (body->n_accept != 1 || strcmp(body->accept[0], "extractable") != 0)
+            return false;
+        r->key = room(a, sizeof(*r->key));
+        keyd__v1__key__init(r->key);
+        r->key->id = (ProtobufCBinaryData){.len = KEY_ID_LEN, .data = room(a, KEY_ID_LEN)};
+        r->key->tenant = body->tenant;
+        r->key->name = body->name;
+        r->key->purposes = body->purposes;
+        r->key->adopted = true;
+    }
+    e->body_case = KEYD__V1__ENVELOPE__BODY_KEYS_ADOPT_REPLY;
+    e->keys_adopt_reply = r;
+    return true;
+}
+
+/* Two fragments; of what may go, all goes. */
+static bool token_sweep(const envelope *ask, struct arena *a, envelope *e)
+{
+    const Keyd__V1__TokenSweep *body = ask->token_sweep;
+    size_t n = body->n_fragments ? body->n_fragments : 2;
+    Keyd__V1__TokenSweepReply *r = room(a, sizeof(*r));
+
+    keyd__v1__token_sweep_reply__init(r);
+    r->fragments = room(a, n * sizeof(*r->fragments));
+    for (; r->n_fragments < n; r->n_fragments++) {
+        Keyd__V1__Fragment *f = room(a, sizeof(*f));
+
+        keyd__v1__fragment__init(f);
+        f->id = body->n_fragments ? body->fragments[r->n_fragments]
+                                  : (ProtobufCBinaryData){.len = 6, .data = cka_id};
+        f->what = (char *)(body->n_fragments ? "was here" : "is here");
+        r->fragments[r->n_fragments] = f;
+    }
+    e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP_REPLY;
+    e->token_sweep_reply = r;
+    return true;
+}
+
+/* ---- token-bench, pin-change */
+
+static Keyd__V1__BenchRate *bench_rate(struct arena *a, uint32_t signers, double per_second)
+{
+    Keyd__V1__BenchRate *r = room(a, sizeof(*r));
+
+    keyd__v1__bench_rate__init(r);
+    r->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    r->scheme = 0x0403;
+    r->signers = signers;
+    r->per_second = per_second;
+    r->p50_us = 44;
+    r->p99_us = 1216;
+    return r;
+}
+
+static Keyd__V1__BenchTried *bench_tried(struct arena *a, uint32_t scheme, const char *name,
+                                         const char *error)
+{
+    Keyd__V1__BenchTried *t = room(a, sizeof(*t));
+
+    keyd__v1__bench_tried__init(t);
+    t->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    t->scheme = scheme;
+    t->name = (char *)name;
+    t->error = (char *)error;
+    return t;
+}
+
+static bool token_bench(const envelope *ask, const struct canned_how *how, struct arena *a,
+                        envelope *e)
+{
+    static char *advice[] = {(char *)"ec-p256: 2 signers pay: 1.9 x one"};
+    Keyd__V1__TokenBenchReply *r = room(a, sizeof(*r));
+    Keyd__V1__BenchGeneration *g = room(a, sizeof(*g));
+
+    keyd__v1__token_bench_reply__init(r);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_TOKEN_BENCH_REPLY;
+    e->token_bench_reply = r;
+    if (how->empty)
+        return true;
+    keyd__v1__bench_generation__init(g);
+    g->type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    g->keys = 3;
+    g->p50_us = 350;
+    g->max_us = 1250;
+    r->generations = room(a, sizeof(*r->generations));
+    r->generations[r->n_generations++] = g;
+    r->rates = room(a, 3 * sizeof(*r->rates));
+    r->rates[r->n_rates++] = bench_rate(a, 0, 17000.5);
+    r->rates[r->n_rates++] = bench_rate(a, 1, 18000);
+    r->rates[r->n_rates++] = bench_rate(a, 2, 34200);
+    r->tried = room(a, 2 * sizeof(*r->tried));
+    r->tried[r->n_tried++] = bench_tried(a, 0x0403, "ecdsa_secp256r1_sha256", "");
+    r->tried[r->n_tried++] =
+        bench_tried(a, 0x0603, "ecdsa_secp521r1_sha512", "C_Sign: CKR_DATA_LEN_RANGE");
+    r->n_advice = 1;
+    r->advice = advice;
+    r->signers = ask->token_bench->seconds; /* so that a test sees what was asked for */
+    r->cores = 2;
+    r->cut_short = (char *)"its time was up";
+    return true;
+}
+
+static bool pin_change(struct arena *a, envelope *e)
+{
+    Keyd__V1__PinChangeReply *r = room(a, sizeof(*r));
+
+    keyd__v1__pin_change_reply__init(r);
+    r->file = (char *)"/var/lib/keyd/user.pin";
+    e->body_case = KEYD__V1__ENVELOPE__BODY_PIN_CHANGE_REPLY;
+    e->pin_change_reply = r;
+    return true;
+}
+
+/* ---- backup: two files and their manifest, the same at each call */
+
+#define BACKUP_FILE 700u
+
+static void add_file(struct buf *stream, struct buf *manifest, const char *name)
+{
+    struct manifest_file file = {.size = BACKUP_FILE};
+    struct sum sum = {.ctx = NULL};
+    struct err err;
+    uint8_t *bytes = buf_room(stream, BACKUP_FILE, 1u << 20);
+
+    memset(bytes, name[0], BACKUP_FILE);
+    buf_fill(stream, BACKUP_FILE);
+    snprintf(file.name, sizeof(file.name), "%s", name);
+    if (!sum_begin(&sum, &err) || !sum_add(&sum, bytes, BACKUP_FILE) || !sum_end(&sum, file.sum) ||
+        !manifest_add(manifest, &file, &err))
+        abort();
+    sum_free(&sum);
+}
+
+static struct buf backup_stream(uint64_t *ret_manifest_at)
+{
+    const struct manifest head = {
+        .time = "2026-11-23T21:00:00Z", .keyd = "0.1.0", .token_label = "keyd", .keys = 3};
+    struct buf stream = {.bytes = NULL}, manifest = {.bytes = NULL};
+    struct err err;
+
+    if (!manifest_begin(&manifest, &head, &err))
+        abort();
+    add_file(&stream, &manifest, "registry.db");
+    add_file(&stream, &manifest, "tokens/1/token.object");
+    if (!manifest_end(&manifest, &err))
+        abort();
+    *ret_manifest_at = stream.len;
+    memcpy(buf_room(&stream, manifest.len, 1u << 20), buf_head(&manifest), manifest.len);
+    buf_fill(&stream, manifest.len);
+    buf_free(&manifest);
+    return stream;
+}
+
+static bool backup(const struct canned_how *how, struct arena *a, envelope *e)
+{
+    Keyd__V1__BackupReply *r = room(a, sizeof(*r));
+    static char pin_source[] = "/var/lib/keyd/user.pin";
+    uint64_t manifest_at;
+    struct buf stream = backup_stream(&manifest_at);
+
+    keyd__v1__backup_reply__init(r);
+    r->size = stream.len;
+    r->manifest_at = manifest_at;
+    r->pin_source = pin_source;
+    if (!how->empty)
+        r->snapshot = (ProtobufCBinaryData){.len = 16, .data = room(a, 16)};
+    buf_free(&stream);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_BACKUP_REPLY;
+    e->backup_reply = r;
+    return true;
+}
+
+/* In pieces of how->page hundred bytes; endless: the second file is not what it was. */
+static bool backup_read(const envelope *ask, const struct canned_how *how, struct arena *a,
+                        envelope *e)
+{
+    Keyd__V1__BackupReadReply *r = room(a, sizeof(*r));
+    uint64_t manifest_at, at = ask->backup_read->offset;
+    struct buf stream = backup_stream(&manifest_at);
+
+    keyd__v1__backup_read_reply__init(r);
+    if (how->endless)
+        buf_head(&stream)[manifest_at - 1] ^= 1;
+    if (at < stream.len && !ask->backup_read->done) {
+        size_t n = stream.len - (size_t)at;
+        if (how->page && n > 100 * how->page)
+            n = 100 * how->page;
+        r->data = (ProtobufCBinaryData){.len = n, .data = room(a, n)};
+        memcpy(r->data.data, buf_head(&stream) + at, n);
+    }
+    buf_free(&stream);
+    e->body_case = KEYD__V1__ENVELOPE__BODY_BACKUP_READ_REPLY;
+    e->backup_read_reply = r;
     return true;
 }
 
@@ -373,6 +609,18 @@ bool canned_answer(const envelope *ask, const struct canned_how *how, struct are
         return create_csr(ask, how, a, e);
     case KEYD__V1__ENVELOPE__BODY_TOKEN_OBJECTS:
         return token_objects(ask, how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_KEYS_ADOPT:
+        return keys_adopt(ask, a, e);
+    case KEYD__V1__ENVELOPE__BODY_TOKEN_SWEEP:
+        return token_sweep(ask, a, e);
+    case KEYD__V1__ENVELOPE__BODY_TOKEN_BENCH:
+        return token_bench(ask, how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_PIN_CHANGE:
+        return pin_change(a, e);
+    case KEYD__V1__ENVELOPE__BODY_BACKUP:
+        return backup(how, a, e);
+    case KEYD__V1__ENVELOPE__BODY_BACKUP_READ:
+        return backup_read(ask, how, a, e);
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         return status(how, a, e);
     default:

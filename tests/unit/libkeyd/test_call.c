@@ -131,7 +131,7 @@ static void test_broken_connections(void **state)
     assert_non_null(strstr(error.hint, "look before you repeat"));
     struct keyd_key *key;
     server_set(s, &(struct server_knobs){.drop = 1});
-    assert_int_equal(keyd_keys_generate(c, "acme", "www", KEYD_KEY_EC_P256, 0, &key, &error),
+    assert_int_equal(keyd_keys_generate(c, "acme", "www", KEYD_KEY_EC_P256, NULL, &key, &error),
                      KEYD_UNAVAILABLE);
     assert_int_equal(server_seen(s).changes, 2); /* each was sent once */
     keyd_client_free(c);

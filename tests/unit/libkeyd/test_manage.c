@@ -2,6 +2,7 @@
  *
  * The verbs of management: tenants.c, keys.c, objects.c, status.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/libkeyd/fixture.h"
@@ -77,6 +78,8 @@ static void test_one_key(void **state)
     struct server *s = new_server(NULL);
     struct keyd_client *c = new_client(LATE_MS);
     struct keyd_error error;
+    static const char *const names[] = {"www.example.com", ".example.org"};
+    const struct keyd_key_rules rules = {2, names, 2};
     struct keyd_key *k = NULL;
     size_t len;
     const uint8_t *spki = server_spki(&len);
@@ -91,11 +94,14 @@ static void test_one_key(void **state)
     k = NULL;
     assert_int_equal(keyd_keys_show(c, "acme/no", &k, &error), KEYD_NOT_FOUND);
     assert_null(k);
-    assert_int_equal(keyd_keys_generate(c, "acme", "new", KEYD_KEY_RSA_3072, 2, &k, &error),
+    assert_int_equal(keyd_keys_generate(c, "acme", "new", KEYD_KEY_RSA_3072, &rules, &k, &error),
                      KEYD_OK);
     assert_string_equal(k->name, "new");
     assert_int_equal(k->type, KEYD_KEY_RSA_3072);
     assert_int_equal(k->purposes, 2);
+    assert_int_equal(k->allowed_name_count, 2);
+    assert_string_equal(k->allowed_names[0], "www.example.com");
+    assert_string_equal(k->allowed_names[1], ".example.org");
     keyd_keys_free(k, 1);
     keyd_client_free(c);
     server_stop(s, true);
@@ -135,7 +141,7 @@ static void test_objects(void **state)
         size_t n = 0;
 
         server_set(s, &(struct server_knobs){.page = pages[i]});
-        assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_OK);
+        assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_OK);
         assert_int_equal(n, 2);
         assert_string_equal(o[0].cls, "CKO_PRIVATE_KEY");
         assert_string_equal(o[0].key, "acme/www");
@@ -147,6 +153,57 @@ static void test_objects(void **state)
         assert_null(o[1].cka_id);
         keyd_objects_free(o, n);
     }
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_bench(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_bench *b = NULL;
+
+    (void)state;
+    assert_int_equal(keyd_token_bench(c, 7, &b, &error), KEYD_OK);
+    assert_int_equal(b->signers, 7); /* the seconds, by this server */
+    assert_int_equal(b->cores, 2);
+    assert_int_equal(b->generation_count, 1);
+    assert_int_equal(b->generations[0].type, KEYD_KEY_EC_P256);
+    assert_int_equal(b->generations[0].max_us, 1250);
+    assert_int_equal(b->rate_count, 3);
+    assert_int_equal(b->rates[2].signers, 2);
+    assert_int_equal(b->rates[2].scheme, 0x0403);
+    assert_true(b->rates[2].per_second > 34199 && b->rates[2].per_second < 34201);
+    assert_int_equal(b->tried_count, 2);
+    assert_string_equal(b->tried[0].error, "");
+    assert_string_equal(b->tried[1].name, "ecdsa_secp521r1_sha512");
+    assert_int_equal(b->advice_count, 1);
+    assert_string_equal(b->cut_short, "its time was up");
+    keyd_token_bench_free(b);
+    server_set(s, &(struct server_knobs){.nonsense = NONSENSE_EMPTY});
+    assert_int_equal(keyd_token_bench(c, 0, &b, &error), KEYD_OK);
+    assert_int_equal(b->rate_count + b->tried_count + b->generation_count + b->advice_count, 0);
+    assert_string_equal(b->cut_short, "");
+    keyd_token_bench_free(b);
+    keyd_token_bench_free(NULL);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_pin_change(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_pin_change *change = NULL;
+
+    (void)state;
+    assert_int_equal(keyd_pin_change(c, &change, &error), KEYD_OK);
+    assert_string_equal(change->file, "/var/lib/keyd/user.pin");
+    assert_false(change->given);
+    keyd_pin_change_free(change);
+    keyd_pin_change_free(NULL);
     keyd_client_free(c);
     server_stop(s, true);
 }
@@ -216,7 +273,7 @@ static void test_lies(void **state)
 
     (void)state;
     assert_int_equal(keyd_tenants_list(c, &t, &n, &error), KEYD_INTERNAL);
-    assert_int_equal(keyd_token_objects(c, &o, &n, &error), KEYD_INTERNAL);
+    assert_int_equal(keyd_token_objects(c, &o, &n, NULL, NULL, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_list(c, NULL, &k, &n, &error), KEYD_INTERNAL);
     assert_int_equal(keyd_keys_show(c, "acme/www", &k, &error), KEYD_INTERNAL);
     assert_null(t);
@@ -226,13 +283,204 @@ static void test_lies(void **state)
     server_stop(s, true);
 }
 
+static void test_findings(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+    struct keyd_object *o = NULL;
+    struct keyd_finding *f = NULL;
+    size_t n = 0, found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        server_set(s, &(struct server_knobs){.page = pages[i]});
+        assert_int_equal(keyd_token_objects(c, &o, &n, &f, &found, &error), KEYD_OK);
+        assert_int_equal(found, 3); /* the worst first */
+        assert_int_equal(f[0].severity, KEYD_DANGER);
+        assert_string_equal(f[0].kind, "extractable");
+        assert_int_equal(f[2].severity, KEYD_NOTE);
+        assert_string_equal(f[0].object, "acme/www");
+        assert_string_equal(f[0].text, "it is so");
+        assert_string_equal(f[0].advice, "make it otherwise");
+        assert_int_equal(f[0].cka_id_len, 6);
+        keyd_objects_free(o, n);
+        keyd_findings_free(f, found);
+    }
+    keyd_findings_free(NULL, 0);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_adopt(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    const char *kinds[] = {"extractable"};
+    struct keyd_adopt what = {
+        .object = "pkcs11:object=x", .tenant = "acme", .name = "old", .look = 1};
+    struct keyd_error error;
+    struct keyd_key *k = NULL;
+    struct keyd_object *o = NULL;
+    struct keyd_finding *f = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(keyd_keys_adopt(c, &what, &k, &o, &f, &n, &error), KEYD_OK);
+    assert_null(k);
+    assert_string_equal(o->label, "pkcs11:object=x");
+    assert_int_equal(n, 3);
+    keyd_objects_free(o, 1);
+    keyd_findings_free(f, n);
+    what.look = 0;
+    what.purposes = 8;
+    what.accept = kinds;
+    what.accept_count = 1;
+    assert_int_equal(keyd_keys_adopt(c, &what, &k, &o, &f, &n, &error), KEYD_OK);
+    assert_string_equal(k->tenant, "acme");
+    assert_string_equal(k->name, "old");
+    assert_int_equal(k->purposes, 8);
+    assert_true(k->adopted);
+    keyd_keys_free(k, 1);
+    keyd_objects_free(o, 1);
+    keyd_findings_free(f, n);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+static void test_sweep(void **state)
+{
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_fragment *shown = NULL, *gone = NULL;
+    struct keyd_error error;
+    size_t n = 0, removed = 0;
+
+    (void)state;
+    assert_int_equal(keyd_token_sweep(c, NULL, 0, &shown, &n, &error), KEYD_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(shown[0].what, "is here");
+    assert_int_equal(keyd_token_sweep(c, shown, 1, &gone, &removed, &error), KEYD_OK);
+    assert_int_equal(removed, 1);
+    assert_string_equal(gone[0].what, "was here");
+    assert_int_equal(gone[0].id_len, shown[0].id_len);
+    assert_memory_equal(gone[0].id, shown[0].id, gone[0].id_len);
+    keyd_fragments_free(shown, n);
+    keyd_fragments_free(gone, removed);
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+/* ---- backup */
+
+struct folder {
+    size_t files, ended, bytes;
+    const char *stop_at; /* the sink gives up there */
+    char last[64];
+};
+
+static bool sink_begin(void *context, const char *name, uint64_t size)
+{
+    struct folder *f = context;
+
+    assert_int_equal(f->ended, f->files);
+    f->files++;
+    f->bytes = (size_t)size;
+    snprintf(f->last, sizeof(f->last), "%s", name);
+    return !f->stop_at || strcmp(f->stop_at, name) != 0;
+}
+
+static bool sink_write(void *context, const void *bytes, size_t len)
+{
+    struct folder *f = context;
+
+    (void)bytes;
+    assert_true(len > 0 && len <= f->bytes);
+    f->bytes -= len;
+    return true;
+}
+
+static bool sink_end(void *context)
+{
+    struct folder *f = context;
+
+    assert_int_equal(f->bytes, 0);
+    f->ended++;
+    return true;
+}
+
+static void test_backup(void **state)
+{
+    static const uint32_t hundreds[] = {0, 1, 7, 10};
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+    struct keyd_error error;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct folder f = {.files = 0};
+        const struct keyd_backup_sink sink = {&f, sink_begin, sink_write, sink_end};
+        struct keyd_backup b;
+
+        server_set(s, &(struct server_knobs){.page = hundreds[i]});
+        assert_int_equal(keyd_backup(c, &sink, &b, &error), KEYD_OK);
+        assert_int_equal(f.ended, 3);
+        assert_string_equal(f.last, "MANIFEST");
+        assert_int_equal(b.files, 2);
+        assert_int_equal(b.bytes, 1400);
+        assert_int_equal(b.keys, 3);
+        assert_true(b.token_files);
+        assert_string_equal(b.time, "2026-11-23T21:00:00Z");
+        assert_string_equal(b.pin_source, "/var/lib/keyd/user.pin");
+    }
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
+/* Whatever goes wrong, no MANIFEST was handed over: the backup is not whole. */
+static void test_backup_that_is_none(void **state)
+{
+    static const struct {
+        struct server_knobs knobs;
+        const char *stop_at;
+        int code;
+        const char *word;
+        size_t ended;
+    } rows[] = {
+        {{.endless = true}, NULL, KEYD_INTERNAL, "tokens/1/token.object came with another", 1},
+        {{.nonsense = NONSENSE_EMPTY}, NULL, KEYD_INTERNAL, "names no snapshot", 0},
+        {{.page = 1}, "tokens/1/token.object", KEYD_STORAGE, "could not be written", 1},
+        {{.page = 1}, "MANIFEST", KEYD_STORAGE, "could not be written", 2},
+    };
+    struct server *s = new_server(NULL);
+    struct keyd_client *c = new_client(LATE_MS);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct folder f = {.stop_at = rows[i].stop_at};
+        const struct keyd_backup_sink sink = {&f, sink_begin, sink_write, sink_end};
+        struct keyd_backup b;
+        struct keyd_error error;
+
+        server_set(s, &rows[i].knobs);
+        assert_int_equal(keyd_backup(c, &sink, &b, &error), rows[i].code);
+        assert_non_null(strstr(error.message, rows[i].word));
+        assert_int_equal(f.ended, rows[i].ended);
+    }
+    keyd_client_free(c);
+    server_stop(s, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_one_key), cmocka_unit_test(test_csr),
-        cmocka_unit_test(test_objects), cmocka_unit_test(test_status),
-        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_bench),    cmocka_unit_test(test_pin_change),
+        cmocka_unit_test(test_findings), cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_sweep),    cmocka_unit_test(test_tenants),
+        cmocka_unit_test(test_keys),     cmocka_unit_test(test_one_key),
+        cmocka_unit_test(test_csr),      cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_status),   cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_backup),   cmocka_unit_test(test_backup_that_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, fixture_done);

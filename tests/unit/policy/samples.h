@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct sample {
-    uint8_t bytes[512];
+    uint8_t bytes[1024];
     size_t len;
 };
 
@@ -28,6 +28,24 @@ static inline struct sample sample_of_hex(const char *hex)
 
     for (; sscanf(hex, "%2x", &byte) == 1; hex += 2)
         s.bytes[s.len++] = (uint8_t)byte;
+    return s;
+}
+
+/* One DER value around bytes: at most 65535 of them. */
+static inline struct sample sample_der(uint8_t tag, const void *p, size_t n)
+{
+    struct sample s = {.bytes = {tag}, .len = 1};
+
+    if (n >= 256) {
+        const uint8_t head[] = {0x82, (uint8_t)(n >> 8), (uint8_t)n};
+        sample_add(&s, head, sizeof(head));
+    } else if (n >= 128) {
+        const uint8_t head[] = {0x81, (uint8_t)n};
+        sample_add(&s, head, sizeof(head));
+    } else {
+        s.bytes[s.len++] = (uint8_t)n;
+    }
+    sample_add(&s, p, n);
     return s;
 }
 

@@ -62,6 +62,24 @@ static void refusals_say_what_it_looks_like(void **state)
     refused(sample_of_hex("3006020100300106"), "looks like DER", "control.sock");
 }
 
+/* ServerDHParams (RFC 5246 7.4.3) with a prime of 2048 bits: Apache httpd offers such suites. */
+static void a_dhe_key_exchange_is_named(void **state)
+{
+    struct sample s = {.len = 64};
+    uint8_t number[256];
+
+    (void)state;
+    memset(s.bytes, 0x11, 64);
+    memset(number, 0xab, sizeof(number));
+    sample_add(&s, "\x01\x00", 2);
+    sample_add(&s, number, 256);
+    sample_add(&s, "\x00\x01\x02\x01\x00", 5);
+    sample_add(&s, number, 256);
+    refused(s, "a TLS 1.2 DHE key exchange", "leave DHE suites out");
+    s.len--;
+    refused(s, "no TLS 1.3 CertificateVerify and no TLS 1.2 ECDHE", "no DHE");
+}
+
 /* The message of the issue: 32 bytes. */
 static void the_text_for_a_digest(void **state)
 {
@@ -79,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_three_shapes),
         cmocka_unit_test(refusals_say_what_it_looks_like),
+        cmocka_unit_test(a_dhe_key_exchange_is_named),
         cmocka_unit_test(the_text_for_a_digest),
     };
 

@@ -35,6 +35,11 @@ static size_t print_policy(char *buf, size_t size)
                 verb_socket_name(role_socket(role_at(r))),
                 purposes_text(role_purposes(role_at(r)), names, sizeof(names)));
     }
+    fprintf(f, "go first:");
+    for (size_t i = 0; verb_at(i); i++)
+        if (verb_takes_away(verb_at(i)->body))
+            fprintf(f, " %s", verb_at(i)->name);
+    fprintf(f, "\n");
     long n = ftell(f);
     fclose(f);
     return (size_t)n;

@@ -259,6 +259,14 @@ static void the_walls_stand(void **state)
     assert_false(msg_allowed(MSG_GUARD, PROC_SIGNER, PROC_PARENT));
     assert_false(msg_allowed(MSG_OVERDUE, PROC_SIGNER, PROC_PARENT));
     assert_false(msg_allowed(MSG_KEY, PROC_GATE_SIGNING, PROC_SIGNER));
+    /* A PIN goes from the parent to the custodian, and nowhere else. */
+    for (enum proc from = PROC_PARENT; from < PROC_COUNT; from++)
+        for (enum proc to = PROC_PARENT; to < PROC_COUNT; to++)
+            assert_int_equal(msg_allowed(MSG_PIN, from, to),
+                             from == PROC_PARENT && to == PROC_CUSTODIAN);
+    assert_false(msg_allowed(MSG_PIN_ASK, PROC_SIGNER, PROC_PARENT));
+    assert_false(msg_allowed(MSG_PIN_ASK, PROC_GATE_CONTROL, PROC_PARENT));
+    assert_false(msg_allowed(MSG_BENCH, PROC_GATE_SIGNING, PROC_SIGNER));
 }
 
 int main(void)

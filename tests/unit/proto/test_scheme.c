@@ -57,7 +57,7 @@ static void only_these_schemes_exist(void **state)
 static void only_listed_pairs_fit(void **state)
 {
     static const enum purpose purposes[] = {PURPOSE_TLS13_SERVER, PURPOSE_TLS13_CLIENT,
-                                            PURPOSE_TLS12_SERVER, PURPOSE_CSR};
+                                            PURPOSE_TLS12_SERVER, PURPOSE_CSR, PURPOSE_RAW};
     const struct scheme *s;
 
     (void)state;
@@ -79,6 +79,28 @@ static void only_listed_pairs_fit(void **state)
     }
 }
 
+/* Every number that a request can carry, with every type and purpose. */
+static void every_number(void **state)
+{
+    unsigned fit = 0;
+
+    (void)state;
+    for (uint32_t code = 0; code <= 0xffff; code++) {
+        const struct scheme *s = scheme_by_code(code);
+        for (enum key_type type = KEY_TYPE_RSA_2048; type < KEY_TYPE_COUNT; type++) {
+            for (uint32_t purpose = 1; purpose <= PURPOSE_RAW; purpose <<= 1) {
+                bool tls13 = purpose == PURPOSE_TLS13_SERVER || purpose == PURPOSE_TLS13_CLIENT;
+                struct err err;
+                bool fits = s && scheme_fits(s, type, (enum purpose)purpose, &err);
+                if (fits != listed(code, type, tls13))
+                    fail_msg("0x%04x, type %d, purpose %u", code, (int)type, purpose);
+                fit += fits;
+            }
+        }
+    }
+    assert_int_equal(fit, 2 * 12 + 5 * 25); /* rows above that fit TLS 1.3; all of them */
+}
+
 static void an_unknown_type_is_a_defect(void **state)
 {
     struct err err;
@@ -93,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_these_schemes_exist),
         cmocka_unit_test(only_listed_pairs_fit),
+        cmocka_unit_test(every_number),
         cmocka_unit_test(an_unknown_type_is_a_defect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

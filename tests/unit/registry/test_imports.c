@@ -274,10 +274,11 @@ static void an_older_registry_keeps_its_intents(void **state)
     OK(db_open(&db, p->path, &err));
     OK(db_migrate(
         db,
-        "DROP TABLE import_nonces; DROP TABLE import_keys; DROP TABLE import_failures;"
-        "DROP TABLE intents; DROP VIEW key_uses; DROP TABLE grants; DROP TABLE counters;"
-        "DROP TABLE tokens;"
+        "DROP TABLE adoptions; DROP TABLE import_nonces; DROP TABLE import_keys;"
+        "DROP TABLE import_failures; DROP TABLE intents; DROP VIEW key_uses; DROP TABLE grants;"
+        "DROP TABLE counters; DROP TABLE tokens;"
         "CREATE VIEW key_uses (key, kind, what) AS SELECT id, '', '' FROM keys WHERE 0;"
+        "ALTER TABLE keys DROP COLUMN allowed_names;"
         "CREATE TABLE intents ("
         "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),"
         "  verb TEXT NOT NULL,"

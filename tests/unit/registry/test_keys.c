@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <string.h>
+
 /* ids begin with 00, 01, ... and go on with zeroes; two differ in the fifth byte only */
 static void fill(struct place *p)
 {
@@ -215,16 +217,61 @@ static void ids_that_begin_alike_in_two_tenants(void **state)
     REFUSED(registry_key_find(p->r, "globex/secret", "acme", &key, &err), ERR_NOT_FOUND);
 }
 
+/* ---- keys that the token had before */
+
+static void adopted_whole_or_not_at_all(void **state)
+{
+    struct place *p = *state;
+    struct registry_intent intent = an_intent("acme", "old", 0x21);
+    struct registry_key key = a_key(&intent, 0x21), found;
+    char seen[REGISTRY_SEEN_MAX + 1];
+    struct err err;
+
+    fill(p);
+    OK(registry_key_adopt(p->r, &key, "CKA_SIGN=true\n", &err));
+    assert_true(key.adopted && key.created > 0);
+    place_reopen(p);
+    OK(registry_key_find(p->r, "acme/old", "", &found, &err));
+    assert_true(found.adopted);
+    OK(registry_key_seen(p->r, found.id, seen, &err));
+    assert_string_equal(seen, "CKA_SIGN=true\n");
+    OK(registry_key_find(p->r, "acme/mail", "", &found, &err));
+    assert_false(found.adopted);
+    REFUSED(registry_key_seen(p->r, found.id, seen, &err), ERR_NOT_FOUND);
+    /* taken: the name; the id; and an unknown tenant */
+    REFUSED(registry_key_adopt(p->r, &key, "", &err), ERR_EXISTS);
+    memcpy(key.name, "new", 4);
+    REFUSED(registry_key_adopt(p->r, &key, "", &err), ERR_EXISTS);
+    memcpy(key.tenant, "nobd", 5);
+    REFUSED(registry_key_adopt(p->r, &key, "", &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "acme/new", "", &found, &err), ERR_NOT_FOUND);
+}
+
+/* Its row goes, and what was seen of it with it: the same key may be adopted again. */
+static void adopted_and_gone(void **state)
+{
+    struct place *p = *state;
+    struct registry_intent intent = an_intent("acme", "old", 0x21);
+    struct registry_key key = a_key(&intent, 0x21);
+    char seen[REGISTRY_SEEN_MAX + 1];
+    struct err err;
+
+    fill(p);
+    OK(registry_key_adopt(p->r, &key, "a", &err));
+    OK(registry_key_set_state(p->r, key.id, REGISTRY_KEY_DESTROYING, &err));
+    OK(registry_key_remove(p->r, key.id, &err));
+    REFUSED(registry_key_seen(p->r, key.id, seen, &err), ERR_NOT_FOUND);
+    OK(registry_key_adopt(p->r, &key, "b", &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLACE_TEST(ids_that_begin_alike_in_two_tenants),
-        PLACE_TEST(found_by_name_and_prefix),
-        PLACE_TEST(not_found),
-        PLACE_TEST(ambiguous_lists_candidates),
-        PLACE_TEST(found_by_ids),
-        PLACE_TEST(all_fields_come_back),
-        PLACE_TEST(pages),
+        PLACE_TEST(found_by_name_and_prefix),    PLACE_TEST(not_found),
+        PLACE_TEST(ambiguous_lists_candidates),  PLACE_TEST(found_by_ids),
+        PLACE_TEST(all_fields_come_back),        PLACE_TEST(pages),
+        PLACE_TEST(adopted_whole_or_not_at_all), PLACE_TEST(adopted_and_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,12 +64,35 @@ static void no_registry(void **state)
     assert_null(r);
 }
 
+static void a_copy_is_a_registry(void **state)
+{
+    struct place *p = *state;
+    char path[400];
+    struct registry *r = NULL;
+    uint32_t tenants = 0, keys = 0;
+    struct err err;
+
+    add_tenant(p, "acme");
+    add_key(p, "acme", "www", 1);
+    snprintf(path, sizeof(path), "%s/copy", p->dir);
+    OK(registry_copy(p->r, path, &err));
+    REFUSED(registry_copy(p->r, path, &err), ERR_STORAGE); /* it is there */
+    assert_non_null(strstr(err.text, path));
+    add_key(p, "acme", "later", 2);
+    OK(registry_open(&r, path, &err));
+    OK(registry_counts(r, &tenants, &keys, &err));
+    assert_int_equal(tenants, 1);
+    assert_int_equal(keys, 1);
+    registry_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLACE_TEST(reopened),
         PLACE_TEST(a_newer_schema_is_refused),
         PLACE_TEST(no_registry),
+        PLACE_TEST(a_copy_is_a_registry),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

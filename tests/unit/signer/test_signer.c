@@ -10,6 +10,7 @@
 #include "keyd/process/tally.h"
 #include "keyd/token/sign.h"
 #include "proto/base/clock.h"
+#include "proto/base/mem.h"
 #include "tests/unit/signer/rig.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -488,6 +489,124 @@ static void test_stats(void **state)
     rig_down(&r);
 }
 
+/* ---- token-bench */
+
+static void ask_bench(struct rig *r, uint32_t run, enum key_type type, uint32_t ms)
+{
+    chan_put(&r->custodian, MSG_BENCH);
+    put_u32(&r->custodian, run);
+    put_u8(&r->custodian, (uint8_t)type);
+    put_u32(&r->custodian, ms);
+    chan_end(&r->custodian);
+    assert_true(chan_flush(&r->custodian));
+}
+
+struct benched {
+    struct err why;
+    uint64_t made_us, took_us;
+    struct histogram took;
+};
+
+static struct benched read_benched(struct chan *c, struct msg *m, uint32_t run)
+{
+    struct benched b = {.made_us = 0};
+
+    assert_int_equal(rd_u32(&m->body), run);
+    msg_get_err(m, &b.why);
+    b.made_us = rd_u64(&m->body);
+    b.took_us = rd_u64(&m->body);
+    tally_get_took(m, &b.took);
+    msg_end(m, c);
+    return b;
+}
+
+static struct benched hear_bench(struct rig *r, uint32_t run)
+{
+    struct msg m = rig_expect(&r->custodian, MSG_BENCHED);
+
+    return read_benched(&r->custodian, &m, run);
+}
+
+/* A key of its own, without a token object; runs in slices, between which it signs for the gate. */
+static void test_bench(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    struct tbs t = tls13("server");
+    uint64_t start = clock_us();
+
+    (void)state;
+    ask_bench(&r, 1, KEY_TYPE_EC_P256, 0);
+    struct benched made = hear_bench(&r, 1);
+    assert_int_equal(made.why.code, ERR_NONE);
+    assert_true(made.made_us > 0 && made.made_us < clock_us() - start);
+    assert_int_equal(made.took.total, 0);
+    ask_bench(&r, 2, KEY_TYPE_EC_P256, 300);
+    for (uint64_t call = 1; call <= 20; call++) { /* live calls are answered meanwhile */
+        put_sign(&r, call, keys[P256].id, 0x0403, &t);
+        assert_true(chan_flush(&r.gate));
+        struct msg m = rig_expect(&r.gate, MSG_SIGNED);
+        assert_int_equal(rd_u64(&m.body), call);
+    }
+    struct benched run = hear_bench(&r, 2);
+    assert_int_equal(run.why.code, ERR_NONE);
+    assert_true(run.took.total > 0);
+    assert_true(run.took_us >= 300000);
+    assert_int_equal(run.made_us, made.made_us); /* the same key */
+    ask_bench(&r, 3, KEY_TYPE_NONE, 0);
+    assert_int_equal(hear_bench(&r, 3).made_us, 0);
+    rig_down(&r);
+}
+
+static void test_bench_of_what_it_cannot(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+
+    (void)state;
+    ask_bench(&r, 1, (enum key_type)200, 0);
+    assert_int_equal(hear_bench(&r, 1).why.code, ERR_UNSUPPORTED);
+    ask_bench(&r, 2, KEY_TYPE_EC_P256, 0);
+    assert_int_equal(hear_bench(&r, 2).why.code, ERR_NONE);
+    rig_down(&r);
+}
+
+/* A custodian that goes takes its run with it; the next one begins anew. */
+static void test_bench_is_forgotten(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+
+    (void)state;
+    ask_bench(&r, 1, KEY_TYPE_EC_P256, 60000);
+    rig_peer(&r, &r.custodian, PROC_CUSTODIAN, 2);
+    ask_bench(&r, 2, KEY_TYPE_NONE, 0);
+    struct msg m = rig_expect(&r.custodian, MSG_BENCHED);
+    assert_int_equal(read_benched(&r.custodian, &m, 2).took.total, 0);
+    rig_down(&r);
+}
+
+/* What was made is in no other session of the token. */
+static void test_bench_leaves_nothing(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    struct token_private *before, *after;
+    size_t n_before, n_after;
+    struct err err;
+
+    (void)state;
+    must(token_list_private(token, &before, &n_before, &err), &err);
+    ask_bench(&r, 1, KEY_TYPE_EC_P256, 60000);
+    ask_bench(&r, 2, KEY_TYPE_EC_P384, 0); /* another type: the first key goes */
+    (void)hear_bench(&r, 2);
+    must(token_list_private(token, &after, &n_after, &err), &err);
+    assert_int_equal(n_before, n_after);
+    mem_free(after);
+    kill(r.pid, SIGKILL);
+    assert_int_equal(rig_wait(&r), 128 + SIGKILL);
+    must(token_list_private(token, &after, &n_after, &err), &err);
+    assert_int_equal(n_before, n_after);
+    mem_free(before);
+    mem_free(after);
+}
+
 static void test_parent_goes(void **state)
 {
     struct rig r = rig_up(URI, &table);
@@ -565,9 +684,9 @@ static void test_lost_token(void **state)
     struct err err = {0};
 
     (void)state;
-    setenv("KEYD_ODD", "sign 32 3", 1); /* CKR_DEVICE_REMOVED; three C_SignInit still work */
-    struct rig r = rig_up(ODD_URI, &(struct table){0});
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 4 C_SignInit fail CKR_DEVICE_REMOVED\n");
+    struct rig r = rig_up(MOCK_URI, &(struct table){0});
+    mock_done();
     assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     put_sign(&r, 2, keys[P256].id, 0x0403, &t);
@@ -587,9 +706,9 @@ static void test_failing_signature(void **state)
     const struct tbs t = tls13("server");
 
     (void)state;
-    setenv("KEYD_ODD", "sign 6 3", 1); /* CKR_FUNCTION_FAILED */
-    struct rig r = rig_up(ODD_URI, &(struct table){0});
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 4 C_SignInit fail CKR_FUNCTION_FAILED\n");
+    struct rig r = rig_up(MOCK_URI, &(struct table){0});
+    mock_done();
     assert_int_equal(tell_key(&r, &keys[P256]).code, ERR_NONE);
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     expect_signed(&r, 1, &keys[P256], 0x0403, &t);
@@ -607,9 +726,9 @@ static void test_token_without_copies(void **state)
     const struct tbs t = tls13("server");
 
     (void)state;
-    setenv("KEYD_ODD", "copy 54 0", 1); /* CKR_FUNCTION_NOT_SUPPORTED */
-    struct rig r = rig_up(ODD_URI, &table);
-    unsetenv("KEYD_ODD");
+    mock_script(state_dir, "from 1 C_CopyObject fail CKR_FUNCTION_NOT_SUPPORTED\n");
+    struct rig r = rig_up(MOCK_URI, &table);
+    mock_done();
     put_sign(&r, 1, keys[P256].id, 0x0403, &t);
     expect_signed(&r, 1, &keys[P256], 0x0403, &t);
     rig_down(&r);
@@ -645,6 +764,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_second_table),
         cmocka_unit_test(test_peers_are_replaced),
         cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_bench_of_what_it_cannot),
+        cmocka_unit_test(test_bench_is_forgotten),
+        cmocka_unit_test(test_bench_leaves_nothing),
         cmocka_unit_test(test_parent_goes),
         cmocka_unit_test(test_nonsense_ends_it),
         cmocka_unit_test(test_empty_table),

@@ -39,6 +39,28 @@ struct secret fixture_secret(const char *text)
     return s;
 }
 
+void mock_script(const char *dir, const char *fmt, ...)
+{
+    char path[300], beside[310];
+    va_list ap;
+
+    snprintf(path, sizeof(path), "%s/tokens/mock-token.script", dir);
+    snprintf(beside, sizeof(beside), "%s.new", path);
+    FILE *f = fopen(beside, "w");
+    assert_non_null(f);
+    va_start(ap, fmt);
+    assert_true(vfprintf(f, fmt, ap) >= 0);
+    va_end(ap);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(rename(beside, path), 0);
+    assert_int_equal(setenv("KEYD_MOCK_SCRIPT", path, 1), 0);
+}
+
+void mock_done(void)
+{
+    unsetenv("KEYD_MOCK_SCRIPT");
+}
+
 int fixture_make(void **state)
 {
     const char *tmp = getenv("TMPDIR");

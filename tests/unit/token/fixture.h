@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A real SoftHSM token in a state directory of its own, made through token_init, for one test
- * program; and a module in front of it that misbehaves as told (odd.h).
+ * program; and a module in front of it that misbehaves as told (tests/mock-token).
  */
 #ifndef KEYD_TESTS_TOKEN_FIXTURE_H
 #define KEYD_TESTS_TOKEN_FIXTURE_H
@@ -20,7 +20,7 @@
 #define LABEL          "keyd test"
 #define URI_TOKEN      "pkcs11:token=keyd%20test?module-path="
 #define URI            URI_TOKEN SOFTHSM_MODULE
-#define ODD_URI        URI_TOKEN ODD_MODULE /* by CMake */
+#define MOCK_URI       URI_TOKEN MOCK_MODULE /* by CMake */
 #define PIN            "1234-user"
 #define SO_PIN         "5678-officer"
 
@@ -38,6 +38,14 @@ struct secret fixture_secret(const char *text);
 
 /* Opens the token by this URI and logs in; the test fails if that does not work. */
 struct token *fixture_open(const char *uri);
+
+/* What the mock token is to do from now on (tests/mock-token/README.md), in processes that begin
+ * after this and in those that have a script of this state directory already. It lies beside the
+ * tokens, where every token process may read. */
+void mock_script(const char *dir, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Processes that begin from now on have no script. */
+void mock_done(void);
 
 /* Fails the test with the error's text unless ok. */
 void must(bool ok, const struct err *err);

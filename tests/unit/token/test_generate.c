@@ -10,20 +10,20 @@
 #include "keyd/token/attrs.h"
 #include "keyd/token/internal.h"
 #include "keyd/token/sign.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/unit/token/odd.h"
 
-static struct odd *odd_of;
+static struct lies *lies;
 static struct token *token;
 
 static int open_token(void **state)
 {
-    void *lib = dlopen(ODD_MODULE, RTLD_NOW);
+    void *lib = dlopen(MOCK_MODULE, RTLD_NOW);
 
     assert_non_null(lib);
-    odd_of = dlsym(lib, "odd");
+    lies = dlsym(lib, "lies");
     fixture_make(state);
-    token = fixture_open(ODD_URI);
+    token = fixture_open(MOCK_URI);
     return 0;
 }
 
@@ -33,10 +33,10 @@ static int close_token(void **state)
     return fixture_remove(state);
 }
 
-static int reset_odd(void **state)
+static int reset_lies(void **state)
 {
     (void)state;
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     return 0;
 }
 
@@ -170,7 +170,7 @@ static void test_raw_point(void **state)
     static const enum key_type curves[] = {KEY_TYPE_EC_P256, KEY_TYPE_EC_P384, KEY_TYPE_ED25519};
 
     (void)state;
-    odd_of->raw_points = true;
+    lies->raw_points = true;
     for (size_t i = 0; i < COUNT(curves); i++) {
         uint8_t spki[SPKI_MAX_LEN];
         size_t spki_len;
@@ -193,7 +193,7 @@ static void test_bad_point(void **state)
     struct err err;
 
     (void)state;
-    odd_of->bad_points = true;
+    lies->bad_points = true;
     must_fail(
         token_generate(token, KEY_TYPE_EC_P256, NULL, 0, "", true, &key, spki, &spki_len, &err),
         &err, ERR_TOKEN, "no public key of type ec-p256");
@@ -211,7 +211,7 @@ static void test_curve_by_name(void **state)
     struct err err;
 
     (void)state;
-    odd_of->no_names = true;
+    lies->no_names = true;
     must(token_generate(token, KEY_TYPE_ED25519, NULL, 0, "", false, &key, spki, &spki_len, &err),
          &err);
     must(token_prove(token, key, KEY_TYPE_ED25519, spki, spki_len, &err), &err);
@@ -228,8 +228,8 @@ static void test_token_that_cannot(void **state)
 
     (void)state;
     token_close(token); /* one module, one C_Initialize */
-    odd_of->few_mechanisms = true;
-    t = fixture_open(ODD_URI);
+    lies->few_mechanisms = true;
+    t = fixture_open(MOCK_URI);
     assert_true(token_can_generate(t, KEY_TYPE_EC_P256));
     assert_false(token_can_generate(t, KEY_TYPE_RSA_2048));
     assert_false(token_can_generate(t, KEY_TYPE_NONE));
@@ -242,8 +242,8 @@ static void test_token_that_cannot(void **state)
     assert_int_equal(key, 99);
     assert_int_equal(spki_len, 77);
     token_close(t);
-    *odd_of = (struct odd){0};
-    token = fixture_open(ODD_URI);
+    *lies = (struct lies){0};
+    token = fixture_open(MOCK_URI);
 }
 
 static void test_generation_fails(void **state)
@@ -254,7 +254,7 @@ static void test_generation_fails(void **state)
     struct err err;
 
     (void)state;
-    odd_of->fail_generate = CKR_DEVICE_MEMORY;
+    lies->fail_generate = CKR_DEVICE_MEMORY;
     must_fail(
         token_generate(token, KEY_TYPE_EC_P256, NULL, 0, "", true, &key, spki, &spki_len, &err),
         &err, ERR_TOKEN, "C_GenerateKeyPair: CKR_DEVICE_MEMORY");
@@ -269,11 +269,11 @@ int main(void)
         cmocka_unit_test(test_every_type),
         cmocka_unit_test(test_session_key),
         cmocka_unit_test(test_public_key_info),
-        cmocka_unit_test_setup_teardown(test_raw_point, reset_odd, reset_odd),
-        cmocka_unit_test_setup_teardown(test_bad_point, reset_odd, reset_odd),
-        cmocka_unit_test_setup_teardown(test_curve_by_name, reset_odd, reset_odd),
-        cmocka_unit_test_setup_teardown(test_token_that_cannot, reset_odd, reset_odd),
-        cmocka_unit_test_setup_teardown(test_generation_fails, reset_odd, reset_odd),
+        cmocka_unit_test_setup_teardown(test_raw_point, reset_lies, reset_lies),
+        cmocka_unit_test_setup_teardown(test_bad_point, reset_lies, reset_lies),
+        cmocka_unit_test_setup_teardown(test_curve_by_name, reset_lies, reset_lies),
+        cmocka_unit_test_setup_teardown(test_token_that_cannot, reset_lies, reset_lies),
+        cmocka_unit_test_setup_teardown(test_generation_fails, reset_lies, reset_lies),
     };
 
     return cmocka_run_group_tests_name("token/generate", tests, open_token, close_token);

@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "keyd/token/internal.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/unit/token/odd.h"
 
-static struct odd *odd_of;
+static struct lies *lies;
 static struct token *token;
 
 static int open_token(void **state)
 {
-    void *lib = dlopen(ODD_MODULE, RTLD_NOW);
+    void *lib = dlopen(MOCK_MODULE, RTLD_NOW);
 
     assert_non_null(lib);
-    odd_of = dlsym(lib, "odd");
+    lies = dlsym(lib, "lies");
     fixture_make(state);
-    token = fixture_open(ODD_URI);
+    token = fixture_open(MOCK_URI);
     return 0;
 }
 
@@ -28,10 +28,10 @@ static int close_token(void **state)
     return fixture_remove(state);
 }
 
-static int reset_odd(void **state)
+static int reset_lies(void **state)
 {
     (void)state;
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     return 0;
 }
 
@@ -78,9 +78,9 @@ static void test_lesser_tokens_pass_with_notes(void **state)
     struct err err;
 
     (void)state;
-    odd_of->any_mechanism = true;
-    odd_of->raw_points = true;
-    odd_of->fail_copy = CKR_FUNCTION_NOT_SUPPORTED;
+    lies->any_mechanism = true;
+    lies->raw_points = true;
+    lies->fail_copy = CKR_FUNCTION_NOT_SUPPORTED;
     must(token_probe(token, &a, &err), &err);
     assert_false(a.honours_mechanisms);
     assert_true(a.ec_point_raw);
@@ -89,14 +89,14 @@ static void test_lesser_tokens_pass_with_notes(void **state)
     assert_true(has_note(&a, "CKA_ALLOWED_MECHANISMS is not enforced"));
     assert_true(has_note(&a, "C_CopyObject: CKR_FUNCTION_NOT_SUPPORTED"));
     /* The session is still good: no operation was left begun. */
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     must(token_probe(token, &a, &err), &err);
 }
 
 static void test_bad_tokens_are_refused(void **state)
 {
     static const struct {
-        struct odd how;
+        struct lies how;
         const char *word;
     } cases[] = {
         {{.shows_values = true}, "the token shows CKA_VALUE"},
@@ -111,11 +111,11 @@ static void test_bad_tokens_are_refused(void **state)
         struct token_abilities a = {.note_count = 7};
         struct err err;
 
-        *odd_of = cases[i].how;
+        *lies = cases[i].how;
         must_fail(token_probe(token, &a, &err), &err, ERR_TOKEN, cases[i].word);
         assert_int_equal(a.note_count, 7);
     }
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
 }
 
 static void test_nothing_to_make(void **state)
@@ -124,9 +124,9 @@ static void test_nothing_to_make(void **state)
     struct err err;
 
     (void)state;
-    odd_of->fail_generate = CKR_FUNCTION_FAILED;
+    lies->fail_generate = CKR_FUNCTION_FAILED;
     must_fail(token_probe(token, &a, &err), &err, ERR_TOKEN, "no type of key");
-    odd_of->fail_generate = CKR_DEVICE_REMOVED;
+    lies->fail_generate = CKR_DEVICE_REMOVED;
     must_fail(token_probe(token, &a, &err), &err, ERR_UNAVAILABLE, "CKR_DEVICE_REMOVED");
     assert_true(token_lost(token));
 }
@@ -134,10 +134,10 @@ static void test_nothing_to_make(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_softhsm_passes, reset_odd),
-        cmocka_unit_test_setup(test_lesser_tokens_pass_with_notes, reset_odd),
-        cmocka_unit_test_setup(test_bad_tokens_are_refused, reset_odd),
-        cmocka_unit_test_setup(test_nothing_to_make, reset_odd),
+        cmocka_unit_test_setup(test_softhsm_passes, reset_lies),
+        cmocka_unit_test_setup(test_lesser_tokens_pass_with_notes, reset_lies),
+        cmocka_unit_test_setup(test_bad_tokens_are_refused, reset_lies),
+        cmocka_unit_test_setup(test_nothing_to_make, reset_lies),
     };
 
     return cmocka_run_group_tests_name("token/probe", tests, open_token, close_token);

@@ -12,10 +12,10 @@
 #include <time.h>
 
 #include "keyd/token/internal.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/unit/token/odd.h"
 
-static struct odd *odd_of;
+static struct lies *lies;
 static struct token *token;
 static struct {
     enum key_type type;
@@ -30,13 +30,13 @@ static struct {
 
 static int open_token(void **state)
 {
-    void *lib = dlopen(ODD_MODULE, RTLD_NOW);
+    void *lib = dlopen(MOCK_MODULE, RTLD_NOW);
     struct err err;
 
     assert_non_null(lib);
-    odd_of = dlsym(lib, "odd");
+    lies = dlsym(lib, "lies");
     fixture_make(state);
-    token = fixture_open(ODD_URI);
+    token = fixture_open(MOCK_URI);
     for (size_t i = 0; i < COUNT(keys); i++)
         must(token_generate(token, keys[i].type, (uint8_t[]){(uint8_t)i}, 1, "", false,
                             &keys[i].handle, keys[i].spki, &keys[i].spki_len, &err),
@@ -106,11 +106,11 @@ static void test_ecdsa_encoding(void **state)
         size_t len = sizeof(sig);
         struct err err;
 
-        memcpy(odd_of->signature, encodings[i].raw, sizeof(encodings[i].raw));
-        odd_of->signature_len = encodings[i].raw_len;
+        memcpy(lies->signature, encodings[i].raw, sizeof(encodings[i].raw));
+        lies->signature_len = encodings[i].raw_len;
         bool ok =
             token_sign(token, keys[0].handle, scheme_by_code(0x0403), sig, 0, sig, &len, &err);
-        odd_of->signature_len = 0;
+        lies->signature_len = 0;
         if (encodings[i].der_len == 0) {
             must_fail(ok, &err, ERR_TOKEN, "C_Sign");
             continue;
@@ -225,11 +225,11 @@ static void test_prove_refuses(void **state)
     must_fail(
         token_prove(token, keys[0].handle, KEY_TYPE_EC_P256, spki, keys[0].spki_len + 1, &err),
         &err, ERR_BAD_REQUEST, "SubjectPublicKeyInfo");
-    odd_of->bad_signatures = true;
+    lies->bad_signatures = true;
     must_fail(
         token_prove(token, keys[0].handle, KEY_TYPE_EC_P256, keys[0].spki, keys[0].spki_len, &err),
         &err, ERR_TOKEN, "does not verify");
-    odd_of->bad_signatures = false;
+    lies->bad_signatures = false;
     must(token_destroy(token, other, &err), &err);
     assert_false(token_prove(token, other, KEY_TYPE_EC_P256, keys[0].spki, keys[0].spki_len, &err));
 }
@@ -260,7 +260,7 @@ static void test_cost(void **state)
         token->p11->C_Sign(token->session, hash, sizeof(hash), sig, &len);
     }
     double bare = (now_us() - start) / N;
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     start = now_us();
     for (int i = 0; i < N; i++) {
         size_t len = sizeof(sig);
@@ -271,8 +271,8 @@ static void test_cost(void **state)
     }
     double ours = (now_us() - start) / N;
     print_message("P-256: %.1f us by token_sign, %.1f us by the bare calls\n", ours, bare);
-    assert_int_equal(odd_of->sign_inits, N);
-    assert_int_equal(odd_of->finds, 0);
+    assert_int_equal(lies->sign_inits, N);
+    assert_int_equal(lies->finds, 0);
     assert_true(ours < 10 * bare + 1000);
 }
 

@@ -2,10 +2,14 @@
 #include "keyd/token/softhsm.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyd/token/keys.h"
@@ -185,13 +189,126 @@ static void test_sync_refused(void **state)
     must_fail(softhsm_sync(dir, &err), &err, ERR_STORAGE, tokens);
 }
 
+/* ---- its files, for a backup */
+
+struct seen {
+    size_t files, master_keys;
+    bool refuse;
+};
+
+static bool see(void *user, const char *name, const uint8_t *bytes, size_t len, struct err *err)
+{
+    struct seen *seen = user;
+    char path[512];
+    struct stat st;
+
+    (void)bytes;
+    path_in(path, sizeof(path), name);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal((size_t)st.st_size, len);
+    seen->files++;
+    if (strstr(name, "/token.object"))
+        seen->master_keys = len;
+    return !seen->refuse || err_set(err, ERR_STORAGE, "no more");
+}
+
+static void test_files(void **state)
+{
+    struct token *t = fixture_open(URI);
+    struct seen seen = {.files = 0};
+    bool any = false;
+    struct err err;
+
+    (void)state;
+    must(softhsm_files(state_dir, token_info(t)->serial, see, &seen, &any, &err), &err);
+    assert_true(any);
+    assert_int_equal(seen.master_keys, 320);
+    assert_true(seen.files >= 2);
+    seen = (struct seen){.refuse = true};
+    must_fail(softhsm_files(state_dir, token_info(t)->serial, see, &seen, &any, &err), &err,
+              ERR_STORAGE, "no more");
+    assert_int_equal(seen.files, 1);
+    seen = (struct seen){.files = 0};
+    must(softhsm_files(state_dir, "0000000000000000", see, &seen, &any, &err), &err);
+    assert_false(any);
+    assert_int_equal(seen.files, 0);
+    token_close(t);
+}
+
+/* As a login rewrites it, without pause: what is read is whole all the same. */
+static void rewrite(const char *path, const char *bytes, size_t len)
+{
+    static const struct timespec pause = {.tv_nsec = 3000000};
+
+    for (;;) {
+        int fd = open(path, O_WRONLY | O_TRUNC);
+        if (write(fd, bytes, len) != (ssize_t)len)
+            _exit(1);
+        close(fd);
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void test_files_while_a_login_rewrites(void **state)
+{
+    struct token *t = fixture_open(URI);
+    char path[512], bytes[320];
+    bool any;
+    struct err err;
+
+    (void)state;
+    must(softhsm_guarded_file(state_dir, token_info(t)->serial, path, sizeof(path), &err), &err);
+    FILE *f = fopen(path, "r");
+    assert_int_equal(fread(bytes, 1, sizeof(bytes), f), sizeof(bytes));
+    fclose(f);
+    pid_t pid = fork();
+    if (pid == 0)
+        rewrite(path, bytes, sizeof(bytes));
+    for (int i = 0; i < 5; i++) {
+        struct seen seen = {.files = 0};
+
+        if (softhsm_files(state_dir, token_info(t)->serial, see, &seen, &any, &err))
+            assert_int_equal(seen.master_keys, 320);
+        else
+            assert_int_equal(err.code, ERR_BUSY); /* it never came to rest */
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    f = fopen(path, "w"); /* killed before it wrote */
+    fclose(f);
+    must_fail(softhsm_files(state_dir, token_info(t)->serial, see, &(struct seen){0}, &any, &err),
+              &err, ERR_BUSY, "token.object is empty or being rewritten");
+    f = fopen(path, "w");
+    assert_int_equal(fwrite(bytes, 1, sizeof(bytes), f), sizeof(bytes));
+    fclose(f);
+    token_close(t);
+}
+
+/* What root may not see either is a file system's doing: integration/broken.sh. */
+static void test_explain(void **state)
+{
+    struct err err;
+
+    (void)state;
+    err_set(&err, ERR_TOKEN, "C_GenerateKeyPair: CKR_GENERAL_ERROR");
+    assert_false(softhsm_explain(state_dir, &err));
+    assert_false(softhsm_explain("/nonexistent", &err));
+    assert_string_equal(err.hint, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conf),         cmocka_unit_test(test_conf_is_kept),
-        cmocka_unit_test(test_conf_refused), cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_guarded_file), cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_conf),
+        cmocka_unit_test(test_conf_is_kept),
+        cmocka_unit_test(test_conf_refused),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_guarded_file),
+        cmocka_unit_test(test_sync),
         cmocka_unit_test(test_sync_refused),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_while_a_login_rewrites),
+        cmocka_unit_test(test_explain),
     };
 
     return cmocka_run_group_tests_name("token/softhsm", tests, fixture_make, fixture_remove);

@@ -9,25 +9,25 @@
 #include "keyd/token/module.h"
 #include "keyd/token/sign.h"
 #include "proto/base/mem.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/unit/token/odd.h"
 
-static struct odd *odd_of;
+static struct lies *lies;
 
 static int load_odd(void **state)
 {
-    void *lib = dlopen(ODD_MODULE, RTLD_NOW);
+    void *lib = dlopen(MOCK_MODULE, RTLD_NOW);
 
     assert_non_null(lib);
-    odd_of = dlsym(lib, "odd");
-    assert_non_null(odd_of);
+    lies = dlsym(lib, "lies");
+    assert_non_null(lies);
     return fixture_make(state);
 }
 
-static int reset_odd(void **state)
+static int reset_lies(void **state)
 {
     (void)state;
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     return 0;
 }
 
@@ -97,12 +97,12 @@ static void test_open_failing_module(void **state)
     struct err err = {0};
 
     (void)state;
-    odd_of->fail_initialize = CKR_GENERAL_ERROR;
-    must_fail(token_open(&t, ODD_URI, state_dir, false, &err), &err, ERR_UNAVAILABLE,
+    lies->fail_initialize = CKR_GENERAL_ERROR;
+    must_fail(token_open(&t, MOCK_URI, state_dir, false, &err), &err, ERR_UNAVAILABLE,
               "C_Initialize: CKR_GENERAL_ERROR");
-    odd_of->fail_initialize = CKR_OK;
-    odd_of->blank = true;
-    must_fail(token_open(&t, ODD_URI, state_dir, false, &err), &err, ERR_UNAVAILABLE, "blank");
+    lies->fail_initialize = CKR_OK;
+    lies->blank = true;
+    must_fail(token_open(&t, MOCK_URI, state_dir, false, &err), &err, ERR_UNAVAILABLE, "blank");
     assert_null(t);
 }
 
@@ -113,13 +113,13 @@ static void test_wrong_pin_is_tried_once(void **state)
     struct err err = {0};
 
     (void)state;
-    must(token_open(&t, ODD_URI, state_dir, false, &err), &err);
+    must(token_open(&t, MOCK_URI, state_dir, false, &err), &err);
     must_fail(token_login(t, &wrong, &err), &err, ERR_DENIED, "CKR_PIN_INCORRECT");
-    assert_int_equal(odd_of->logins, 1);
+    assert_int_equal(lies->logins, 1);
     assert_non_null(strstr(err.text, LABEL));
     assert_null(strstr(err.text, "0000-wrong"));
     must(token_login(t, &right, &err), &err); /* and the counter of the token is healed */
-    assert_int_equal(odd_of->logins, 2);
+    assert_int_equal(lies->logins, 2);
     token_close(t);
     secret_free(&wrong);
     secret_free(&right);
@@ -135,12 +135,12 @@ static void test_last_try_is_not_taken(void **state)
         struct token *t = NULL;
         struct err err = {0};
 
-        odd_of->token_flags = flags[i];
-        must(token_open(&t, ODD_URI, state_dir, false, &err), &err);
+        lies->token_flags = flags[i];
+        must(token_open(&t, MOCK_URI, state_dir, false, &err), &err);
         must_fail(token_login(t, &pin, &err), &err, ERR_DENIED, i ? "is locked" : "last try");
         token_close(t);
     }
-    assert_int_equal(odd_of->logins, 0);
+    assert_int_equal(lies->logins, 0);
     secret_free(&pin);
 }
 
@@ -151,9 +151,9 @@ static void test_empty_pin_is_not_tried(void **state)
     struct err err = {0};
 
     (void)state;
-    must(token_open(&t, ODD_URI, state_dir, false, &err), &err);
+    must(token_open(&t, MOCK_URI, state_dir, false, &err), &err);
     must_fail(token_login(t, &pin, &err), &err, ERR_DENIED, "is empty");
-    assert_int_equal(odd_of->logins, 0);
+    assert_int_equal(lies->logins, 0);
     token_close(t);
     secret_free(&pin);
 }
@@ -178,8 +178,8 @@ static void test_login_failures(void **state)
         struct token *t = NULL;
         struct err err = {0};
 
-        must(token_open(&t, ODD_URI, state_dir, false, &err), &err);
-        odd_of->fail_login = cases[i].rv;
+        must(token_open(&t, MOCK_URI, state_dir, false, &err), &err);
+        lies->fail_login = cases[i].rv;
         assert_int_equal(token_login(t, &pin, &err), cases[i].ok);
         assert_int_equal(err.code, cases[i].code);
         assert_int_equal(token_lost(t), cases[i].lost);
@@ -206,12 +206,12 @@ static void test_lost(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct token *t = fixture_open(ODD_URI);
+        struct token *t = fixture_open(MOCK_URI);
         uint8_t sig[SIGNATURE_MAX] = {0};
         size_t len = sizeof(sig);
         struct err err = {0};
 
-        odd_of->fail_sign = cases[i].rv;
+        lies->fail_sign = cases[i].rv;
         assert_false(token_sign(t, 1, scheme_by_code(0x0403), sig, 0, sig, &len, &err));
         assert_non_null(strstr(err.text, "C_SignInit: CKR_"));
         assert_int_equal(token_lost(t), cases[i].lost);
@@ -325,16 +325,16 @@ int main(void)
         cmocka_unit_test(test_open_and_close),
         cmocka_unit_test(test_open_by_serial),
         cmocka_unit_test(test_open_refused),
-        cmocka_unit_test_setup(test_open_failing_module, reset_odd),
-        cmocka_unit_test_setup(test_wrong_pin_is_tried_once, reset_odd),
-        cmocka_unit_test_setup(test_last_try_is_not_taken, reset_odd),
-        cmocka_unit_test_setup(test_empty_pin_is_not_tried, reset_odd),
-        cmocka_unit_test_setup(test_login_failures, reset_odd),
-        cmocka_unit_test_setup(test_lost, reset_odd),
-        cmocka_unit_test_setup(test_init_again, reset_odd),
-        cmocka_unit_test_setup(test_init_second, reset_odd),
-        cmocka_unit_test_setup(test_init_goes_on, reset_odd),
-        cmocka_unit_test_setup(test_two_of_one_label, reset_odd),
+        cmocka_unit_test_setup(test_open_failing_module, reset_lies),
+        cmocka_unit_test_setup(test_wrong_pin_is_tried_once, reset_lies),
+        cmocka_unit_test_setup(test_last_try_is_not_taken, reset_lies),
+        cmocka_unit_test_setup(test_empty_pin_is_not_tried, reset_lies),
+        cmocka_unit_test_setup(test_login_failures, reset_lies),
+        cmocka_unit_test_setup(test_lost, reset_lies),
+        cmocka_unit_test_setup(test_init_again, reset_lies),
+        cmocka_unit_test_setup(test_init_second, reset_lies),
+        cmocka_unit_test_setup(test_init_goes_on, reset_lies),
+        cmocka_unit_test_setup(test_two_of_one_label, reset_lies),
     };
 
     return cmocka_run_group_tests_name("token/token", tests, load_odd, fixture_remove);

@@ -6,16 +6,18 @@
 #include "keyd/token/unwrap.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "keyd/token/attrs.h"
 #include "keyd/token/internal.h"
 #include "keyd/token/sign.h"
+#include "tests/mock-token/lies.h"
 #include "tests/unit/import/wrapper.h"
 #include "tests/unit/token/fixture.h"
-#include "tests/unit/token/odd.h"
 
-static struct odd *odd_of;
+static struct lies *lies;
 static struct token *token;
 static struct unwrap_way way;
 static const uint8_t cka_id[] = {1, 13, 7, 7, 7};
@@ -37,14 +39,14 @@ static void make_import_key(struct import_key *k)
 
 static int open_token(void **state)
 {
-    void *lib = dlopen(ODD_MODULE, RTLD_NOW);
+    void *lib = dlopen(MOCK_MODULE, RTLD_NOW);
     char note[UNWRAP_NOTE];
     struct err err;
 
     assert_non_null(lib);
-    odd_of = dlsym(lib, "odd");
+    lies = dlsym(lib, "lies");
     fixture_make(state);
-    token = fixture_open(ODD_URI);
+    token = fixture_open(MOCK_URI);
     must(unwrap_probe(token, 0, NULL, 0, &way, note, &err), &err);
     make_import_key(&ours);
     make_import_key(&other);
@@ -57,10 +59,10 @@ static int close_token(void **state)
     return fixture_remove(state);
 }
 
-static int reset_odd(void **state)
+static int reset_lies(void **state)
 {
     (void)state;
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     return 0;
 }
 
@@ -91,6 +93,19 @@ static struct unwrap_blobs blobs_of(const struct wrapped *w)
 }
 
 /* ---- what works */
+
+static bool file_has(const char *path, const char *word)
+{
+    char line[2100];
+    bool has = false;
+    FILE *f = fopen(path, "r");
+
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        has |= strstr(line, word) != NULL;
+    fclose(f);
+    return has;
+}
 
 static void is_false(token_handle key, CK_ATTRIBUTE_TYPE type)
 {
@@ -313,19 +328,19 @@ static void test_own_trouble_is_told(void **state)
             bool refused = true;
             struct err err;
 
-            *odd_of = (struct odd){.fail_unwrap = cases[i].rv, .fail_unwrap_after = after};
+            *lies = (struct lies){.fail_unwrap = cases[i].rv, .fail_unwrap_after = after};
             must_fail(token_unwrap_try(token, ours.handle, &way, &blobs, &as, &key, &refused, &err),
                       &err, cases[i].code, cases[i].word);
             assert_false(refused);
         }
     }
     /* whatever it is, for a key that was good a moment before */
-    *odd_of = (struct odd){.fail_unwrap = CKR_FUNCTION_FAILED, .fail_unwrap_after = 1};
+    *lies = (struct lies){.fail_unwrap = CKR_FUNCTION_FAILED, .fail_unwrap_after = 1};
     token_handle key;
     struct err err;
     must_fail(token_unwrap_keep(token, ours.handle, &way, &blobs, &as, &key, &err), &err, ERR_TOKEN,
               "C_UnwrapKey: CKR_FUNCTION_FAILED");
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     sample_free(s);
     assert_int_equal(count_all(), before);
 }
@@ -375,8 +390,8 @@ static void test_in_one_step(void **state)
     struct err err;
 
     (void)state;
-    odd_of->one_step = true;
-    odd_of->any_mechanism = true; /* else SoftHSM itself refuses the two steps behind it */
+    lies->one_step = true;
+    lies->any_mechanism = true; /* else SoftHSM itself refuses the two steps behind it */
     must(unwrap_probe(token, 0, NULL, 0, &one, note, &err), &err);
     assert_true(one.one_step);
     assert_int_equal(one.hash, IMPORT_HASH_SHA1);
@@ -405,18 +420,18 @@ static void test_tokens_that_lie(void **state)
     struct err err;
 
     (void)state;
-    odd_of->any_hash = true;
+    lies->any_hash = true;
     must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
     assert_int_equal(found.hash, IMPORT_HASH_SHA1);
-    *odd_of = (struct odd){.any_value = true};
+    *lies = (struct lies){.any_value = true};
     must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
     assert_int_equal(found.hash, IMPORT_HASH_NONE);
-    assert_string_equal(note, "the token cannot unwrap: no key can be imported");
+    assert_non_null(strstr(note, "the token cannot unwrap: no key can be imported; "));
 }
 
 static void test_tokens_that_cannot(void **state)
 {
-    static const struct odd cases[] = {
+    static const struct lies cases[] = {
         {.few_mechanisms = true},
         {.fail_unwrap = CKR_FUNCTION_FAILED},
         {.fail_unwrap = CKR_MECHANISM_INVALID},
@@ -434,7 +449,7 @@ static void test_tokens_that_cannot(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        *odd_of = cases[i];
+        *lies = cases[i];
         must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
         assert_int_equal(found.hash, IMPORT_HASH_NONE);
         assert_non_null(strstr(note, "cannot unwrap"));
@@ -442,9 +457,44 @@ static void test_tokens_that_cannot(void **state)
                   &err, ERR_UNSUPPORTED, "cannot unwrap keys");
         assert_false(refused);
     }
-    *odd_of = (struct odd){0};
+    *lies = (struct lies){0};
     assert_int_equal(count_all(), before);
     sample_free(s);
+}
+
+/* What fails once changes nothing in what is found: else no key of the type could be imported for
+ * as long as the process lives. */
+static void fails_once(const char *function, const struct unwrap_way *first)
+{
+    struct unwrap_way found;
+    char note[UNWRAP_NOTE], path[200];
+    struct err err;
+    bool over = false;
+
+    snprintf(path, sizeof(path), "%s/tokens/journal", state_dir);
+    for (unsigned n = 1; !over; n++) {
+        unlink(path);
+        mock_script(state_dir, "journal %s\nat %u %s fail CKR_DEVICE_MEMORY\n", path, n, function);
+        must(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err);
+        assert_int_equal(found.hash, first->hash);
+        assert_memory_equal(found.types, first->types, sizeof(found.types));
+        over = !file_has(path, "CKR_DEVICE_MEMORY");
+    }
+}
+
+static void test_a_moment_of_trouble(void **state)
+{
+    struct unwrap_way first;
+    char note[UNWRAP_NOTE];
+    struct err err;
+
+    (void)state;
+    must(unwrap_probe(token, 0, NULL, 0, &first, note, &err), &err);
+    fails_once("C_GetMechanismInfo", &first);
+    fails_once("C_GenerateKeyPair", &first);
+    fails_once("C_UnwrapKey", &first);
+    mock_script(state_dir, "# nothing\n");
+    mock_done();
 }
 
 /* Last: the token is lost with it. */
@@ -455,7 +505,7 @@ static void test_a_lost_token(void **state)
     struct err err;
 
     (void)state;
-    odd_of->fail_unwrap = CKR_DEVICE_REMOVED;
+    lies->fail_unwrap = CKR_DEVICE_REMOVED;
     must_fail(unwrap_probe(token, 0, NULL, 0, &found, note, &err), &err, ERR_UNAVAILABLE,
               "CKR_DEVICE_REMOVED");
     assert_true(token_lost(token));
@@ -465,17 +515,18 @@ static void test_a_lost_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_what_the_probe_finds, reset_odd),
-        cmocka_unit_test_setup(test_each_type, reset_odd),
-        cmocka_unit_test_setup(test_each_bit_counts, reset_odd),
-        cmocka_unit_test_setup(test_lengths, reset_odd),
-        cmocka_unit_test_setup(test_other_things, reset_odd),
-        cmocka_unit_test_setup(test_own_trouble_is_told, reset_odd),
-        cmocka_unit_test_setup(test_import_keys, reset_odd),
-        cmocka_unit_test_setup(test_in_one_step, reset_odd),
-        cmocka_unit_test_setup(test_tokens_that_lie, reset_odd),
-        cmocka_unit_test_setup(test_tokens_that_cannot, reset_odd),
-        cmocka_unit_test_setup(test_a_lost_token, reset_odd),
+        cmocka_unit_test_setup(test_what_the_probe_finds, reset_lies),
+        cmocka_unit_test_setup(test_a_moment_of_trouble, reset_lies),
+        cmocka_unit_test_setup(test_each_type, reset_lies),
+        cmocka_unit_test_setup(test_each_bit_counts, reset_lies),
+        cmocka_unit_test_setup(test_lengths, reset_lies),
+        cmocka_unit_test_setup(test_other_things, reset_lies),
+        cmocka_unit_test_setup(test_own_trouble_is_told, reset_lies),
+        cmocka_unit_test_setup(test_import_keys, reset_lies),
+        cmocka_unit_test_setup(test_in_one_step, reset_lies),
+        cmocka_unit_test_setup(test_tokens_that_lie, reset_lies),
+        cmocka_unit_test_setup(test_tokens_that_cannot, reset_lies),
+        cmocka_unit_test_setup(test_a_lost_token, reset_lies),
     };
 
     return cmocka_run_group_tests_name("token/unwrap", tests, open_token, close_token);

@@ -179,6 +179,129 @@ static void signed_and_refused(void **state)
     rig_stop();
 }
 
+/* ---- allowed names, raw */
+
+/* Makes a key that may ask for these names alone; its id and SPKI are in the answer. */
+static const Keyd__V1__Key *generate_for(const char *name, char **names, size_t count)
+{
+    Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
+    REQUEST(e, KEYS_GENERATE, keys_generate, &body);
+
+    body.tenant = (char *)"acme";
+    body.name = (char *)name;
+    body.type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    body.allowed_names = names;
+    body.n_allowed_names = count;
+    return rig_call(&e, KEYD__V1__ENVELOPE__BODY_KEYS_GENERATE_REPLY)->keys_generate_reply->key;
+}
+
+static void only_allowed_names(void **state)
+{
+    char *names[] = {(char *)"WWW.example.com", (char *)"m\xc3\xbcller.example",
+                     (char *)".example.org", (char *)"www.example.com"};
+    char *good[] = {(char *)"www.example.com", (char *)"a.b.example.org"};
+    char *bad[] = {(char *)"www.example.com", (char *)"example.org"};
+    Keyd__V1__CreateCsr body = csr_for("acme/www", "CN=www.example.com");
+    REQUEST(e, CREATE_CSR, create_csr, &body);
+    AUTO_FREE uint8_t *info = NULL;
+    struct sign_case s;
+    struct err err;
+    size_t len;
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    generate_for("www", names, 4);
+    rig_stop();
+    rig_serve(); /* they are in the registry */
+    const Keyd__V1__Key *k = rig_show("acme/www");
+    assert_int_equal(k->n_allowed_names, 3);
+    assert_string_equal(k->allowed_names[0], "www.example.com");
+    assert_string_equal(k->allowed_names[1], "xn--mller-kva.example");
+    assert_string_equal(k->allowed_names[2], ".example.org");
+    must(csr_build(k->spki.data, k->spki.len, "CN=evil.test", NULL, 0, &info, &len, &err), &err);
+    sign_of(&s, k->id.data, 0x0403, info, len);
+    body.n_san = 2;
+    body.san = good;
+    rig_call(&e, KEYD__V1__ENVELOPE__BODY_CREATE_CSR_REPLY);
+    body.san = bad;
+    rig_refused(&e, ERR_BAD_SHAPE, "for \"example.org\", which this key may not ask for");
+    body.san = good;
+    body.subject = (char *)"CN=evil.test";
+    rig_refused(&e, ERR_BAD_SHAPE, "a CN of 9 bytes that this key may not ask for");
+    e.body_case = KEYD__V1__ENVELOPE__BODY_SIGN;
+    e.sign = &s.body;
+    rig_refused(&e, ERR_BAD_SHAPE, "a CN of 9 bytes that this key may not ask for");
+    rig_stop();
+}
+
+static void names_that_are_none(void **state)
+{
+    static const char *const no[] = {"", ".", "*", "*.", "*.com", ".*.example.com", "a b", "..a"};
+    Keyd__V1__KeysGenerate body = KEYD__V1__KEYS_GENERATE__INIT;
+    REQUEST(e, KEYS_GENERATE, keys_generate, &body);
+    char *many[101], *one[1];
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    body.tenant = (char *)"acme";
+    body.name = (char *)"www";
+    body.type = KEYD__V1__KEY_TYPE__KEY_TYPE_EC_P256;
+    body.allowed_names = one;
+    body.n_allowed_names = 1;
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+        one[0] = (char *)no[i];
+        rig_refused(&e, ERR_BAD_REQUEST, "is no DNS name that a key may be allowed");
+    }
+    for (size_t i = 0; i < 101; i++)
+        many[i] = (char *)"www.example.com";
+    body.allowed_names = many;
+    body.n_allowed_names = 101;
+    rig_refused(&e, ERR_BAD_REQUEST, "101 allowed names; a key may have 100");
+    body.n_allowed_names = 1;
+    body.purposes = PURPOSE_TLS13_SERVER;
+    rig_refused(&e, ERR_BAD_REQUEST, "for a key that signs no certificate requests");
+    assert_int_equal(rig_private_keys(), 0);
+    rig_stop();
+}
+
+/* Anything, for operators; and the same key signs nothing for anyone else. */
+static void raw_keys(void **state)
+{
+    uint8_t digest[32] = {7}, id[KEY_ID_LEN];
+    Keyd__V1__CreateCsr body = csr_for("acme/raw", "CN=a.example");
+    struct sign_case s;
+
+    (void)state;
+    rig_serve();
+    rig_tenant("acme");
+    const Keyd__V1__Key *k = rig_generate("acme", "raw", KEY_TYPE_EC_P256, PURPOSE_RAW);
+    memcpy(id, k->id.data, KEY_ID_LEN);
+    EVP_PKEY *key = NULL;
+    const uint8_t *at = k->spki.data;
+    assert_non_null(d2i_PUBKEY(&key, &at, (long)k->spki.len));
+    sign_of(&s, id, 0x0403, digest, sizeof(digest));
+    REQUEST(e, SIGN, sign, &s.body);
+    const Keyd__V1__SignReply *r = rig_call(&e, KEYD__V1__ENVELOPE__BODY_SIGN_REPLY)->sign_reply;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    assert_int_equal(EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, key), 1);
+    assert_int_equal(EVP_DigestVerify(md, r->signature.data, r->signature.len, digest, 32), 1);
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(key);
+    s.body.scheme = 0x0401;
+    rig_refused(&e, ERR_BAD_SCHEME, "does not fit a key of type ec-p256 for raw");
+    s.body.scheme = 0x0403;
+    rig_ask(&e, ROLE_FRONTEND, WAIT_MS);
+    assert_non_null(rig_answer());
+    assert_int_equal(rig.answer->body_case, KEYD__V1__ENVELOPE__BODY_ERROR);
+    assert_int_equal(rig.answer->error->code, ERR_DENIED);
+    e.body_case = KEYD__V1__ENVELOPE__BODY_CREATE_CSR;
+    e.create_csr = &body;
+    rig_refused(&e, ERR_BAD_SHAPE, "its purposes: raw");
+    rig_stop();
+}
+
 /* Sign is a verb of frontends as well, but certificate requests are none of their purposes. */
 static void not_for_frontends(void **state)
 {
@@ -204,9 +327,9 @@ static void not_for_frontends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(requests_of_each_type),
-        RIG_TEST(requests_that_are_refused),
-        RIG_TEST(signed_and_refused),
+        RIG_TEST(requests_of_each_type), RIG_TEST(requests_that_are_refused),
+        RIG_TEST(signed_and_refused),    RIG_TEST(only_allowed_names),
+        RIG_TEST(names_that_are_none),   RIG_TEST(raw_keys),
         RIG_TEST(not_for_frontends),
     };
 

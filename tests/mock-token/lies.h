@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * odd: a PKCS#11 module that passes everything on to SoftHSM, but counts, fails or lies where the
- * test says so. What a token may do that SoftHSM never does is tried with it.
+ * lies: what a token may say or do that SoftHSM never does. A test in whose process the module is
+ * sets them by dlsym(3), others by the line "lie NAME" of the script.
  */
-#ifndef KEYD_TESTS_TOKEN_ODD_H
-#define KEYD_TESTS_TOKEN_ODD_H
+#ifndef KEYD_TESTS_MOCK_TOKEN_LIES_H
+#define KEYD_TESTS_MOCK_TOKEN_LIES_H
 
 #include <p11-kit/pkcs11.h>
 #include <stdbool.h>
 
-/* Where the module runs in another process, KEYD_ODD in its environment says "sign RV AFTER",
- * "unwr RV AFTER" or "copy RV 0" (numbers in hexadecimal): the call fails with RV from the AFTER-th
- * on. */
-struct odd {
+/* The module has one, by the name of `lies`. Calls are counted, and fail, below the script: its
+ * failures are not in these numbers. */
+struct lies {
     unsigned logins, sign_inits, finds;                                     /* calls so far */
     CK_RV fail_login, fail_sign, fail_generate, fail_copy, fail_initialize; /* CKR_OK: does not */
     unsigned fail_sign_after; /* so many C_SignInit still work */
@@ -36,11 +35,5 @@ struct odd {
     bool any_hash;  /* OAEP takes every hash, and does SHA-1 */
     bool any_value; /* what is unwrapped is not what came in, but another key of the type */
 };
-
-/* The module's one `struct odd`, for dlsym(3) on the module. */
-extern struct odd odd;
-
-/* PKCS#11 v2.40 5.3. */
-CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list);
 
 #endif
