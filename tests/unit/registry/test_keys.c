@@ -268,10 +268,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLACE_TEST(ids_that_begin_alike_in_two_tenants),
-        PLACE_TEST(found_by_name_and_prefix),    PLACE_TEST(not_found),
-        PLACE_TEST(ambiguous_lists_candidates),  PLACE_TEST(found_by_ids),
-        PLACE_TEST(all_fields_come_back),        PLACE_TEST(pages),
-        PLACE_TEST(adopted_whole_or_not_at_all), PLACE_TEST(adopted_and_gone),
+        PLACE_TEST(found_by_name_and_prefix),
+        PLACE_TEST(not_found),
+        PLACE_TEST(ambiguous_lists_candidates),
+        PLACE_TEST(found_by_ids),
+        PLACE_TEST(all_fields_come_back),
+        PLACE_TEST(pages),
+        PLACE_TEST(adopted_whole_or_not_at_all),
+        PLACE_TEST(adopted_and_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
