@@ -660,5 +660,7 @@ void children_reload(struct parent *p)
         chan_put(&c->chan, MSG_RELOAD);
         spawn_put_settings(&c->chan, &p->config);
         chan_end(&c->chan);
+        if (!spawn_send_tls(p, c, false))
+            continue; /* it is gone: its successor gets everything */
     }
 }

@@ -60,7 +60,8 @@ struct parent {
     struct pin pin;
     struct guard guard;
     bool guard_stale; /* the last copy of the guarded file was not made */
-    int listeners[SOCKETS];
+    int listeners[SOCKETS], tls_listeners[SOCKETS]; /* -1: none */
+    int tls_bundle;                                 /* the files of [tls] as last read; -1: none */
     int lock_fd;
     struct child children[CHILDREN_MAX];
     size_t child_count;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <ini.h>
+#include <netdb.h>
 #include <pwd.h>
 #include <sched.h>
 #include <stddef.h>
@@ -56,6 +57,29 @@ static const struct setting {
      "Group that may ask for signatures on keyd.sock. Empty: keyd's own."},
     {"sockets", "control-group", TEXT, AT(control_group), 0, 0, NULL, false, "",
      "Group that may manage keyd on control.sock. Empty: keyd's own."},
+    {"tls", "listen-signing", TEXT, AT(tls_listen[SOCKET_FRONTEND]), 0, 0, NULL, false, "",
+     "Address and port where frontends on other machines are served, over TLS 1.3:\n"
+     "127.0.0.1:7443, [::1]:7443. What keyd.sock serves. Empty: nowhere."},
+    {"tls", "listen-control", TEXT, AT(tls_listen[SOCKET_CONTROL_PLANE]), 0, 0, NULL, false, "",
+     "The like for management: what control.sock serves."},
+    {"tls", "certificate", PATH, AT(tls_files[TLS_CERTIFICATE]), 0, 0, NULL, true, "",
+     "The listeners' certificate, and those between it and its authority, in PEM.\n"
+     "These files are read as keyd's user, at the start and at SIGHUP."},
+    {"tls", "key", PATH, AT(tls_files[TLS_KEY]), 0, 0, NULL, true, "",
+     "Its private key, an ordinary PEM file without passphrase that no other user can read."},
+    {"tls", "ca", PATH, AT(tls_files[TLS_CA]), 0, 0, NULL, true, "",
+     "The authorities whose client certificates are believed, in PEM, and no others. A client\n"
+     "without a certificate needs an API token."},
+    {"tls", "crl", PATH, AT(tls_files[TLS_CRL]), 0, 0, NULL, true, "",
+     "Certificates that they have revoked (CRLs, PEM), one list for each authority in ca that\n"
+     "issues client certificates: without a list that is in date its clients are refused.\n"
+     "Empty: nothing is revoked."},
+    {"tls", "deny", PATH, AT(tls_files[TLS_DENY]), 0, 0, NULL, true, "",
+     "A list of who is refused, whatever it proves: on each line a principal's name, the URI\n"
+     "of a client certificate, or the SHA-256 of its public key in hex; # begins a comment.\n"
+     "SIGHUP cuts the connections of those who came onto it. Empty: nobody."},
+    {"tls", "handshakes", NUMBER, AT(handshakes), 1, 100000, NULL, true, "256",
+     "Connections over TLS that have not said their hello; the oldest makes way for a new one."},
     {"limits", "connections", NUMBER, AT(connections), 1, 100000, NULL, true, "1024",
      "Open connections on each socket."},
     {"limits", "in-flight", NUMBER, AT(in_flight), 1, 65536, NULL, true, "256",
@@ -297,6 +321,32 @@ static uint32_t processors(void)
     return n > 64 ? 64 : (uint32_t)n;
 }
 
+/* What a listener needs is there, and nothing of it without the rest. */
+static bool check_tls(const struct config *c, struct err *err)
+{
+    bool listens = *c->tls_listen[SOCKET_FRONTEND] || *c->tls_listen[SOCKET_CONTROL_PLANE];
+    struct sockaddr_storage addr;
+    socklen_t len;
+
+    for (size_t i = 0; i < SOCKETS; i++)
+        if (*c->tls_listen[i])
+            TRY(config_tls_address(c, i, &addr, &len, err));
+    for (int i = TLS_CERTIFICATE; i <= TLS_CRL; i++) {
+        bool named = *c->tls_files[i] != '\0';
+
+        if (listens && !named && i != TLS_CRL) {
+            err_set(err, ERR_BAD_REQUEST, "[tls] %s is missing", gate_tls_file((enum tls_file)i));
+            return err_hint(err, "a TLS listener needs certificate, key and ca");
+        }
+        if (!listens && named) {
+            err_set(err, ERR_BAD_REQUEST, "[tls] %s is for a listener, and none is named",
+                    gate_tls_file((enum tls_file)i));
+            return err_hint(err, "name one with listen-signing or listen-control");
+        }
+    }
+    return true;
+}
+
 static bool derive(struct config *c, struct err *err)
 {
     char path[SOCKET_PATH_MAX + 1];
@@ -317,7 +367,8 @@ static bool derive(struct config *c, struct err *err)
                  "&pin-source=file:%s/user.pin",
                  c->state_dir);
     TRY(config_socket_path(c, "frontend/keyd.sock", path, err));
-    return config_socket_path(c, "control/control.sock", path, err);
+    TRY(config_socket_path(c, "control/control.sock", path, err));
+    return check_tls(c, err);
 }
 
 /* libinih's fgets. Its buffer has a fixed size, and what does not fit would be the next line; a
@@ -378,6 +429,43 @@ bool config_socket_path(const struct config *c, const char *name, char ret[SOCKE
         return err_hint(err, "choose a shorter run-dir or state-dir");
     }
     snprintf(ret, SOCKET_PATH_MAX + 1, "%s/%s", c->run_dir, name);
+    return true;
+}
+
+static bool bad_address(const char *text, struct err *err)
+{
+    err_set(err, ERR_BAD_REQUEST, "[tls] \"%s\" is no address with a port", text);
+    return err_hint(err, "in numbers: 127.0.0.1:7443, or [::1]:7443");
+}
+
+/* getaddrinfo(3) takes 99999 for one. */
+static bool is_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= 5 && !text[digits] && strtoul(text, NULL, 10) - 1 < 65535;
+}
+
+bool config_tls_address(const struct config *c, size_t which, struct sockaddr_storage *ret,
+                        socklen_t *ret_len, struct err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    const char *text = c->tls_listen[which], *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : 0;
+    bool brackets = n > 2 && *text == '[' && text[n - 1] == ']';
+    struct addrinfo *found;
+    char host[72];
+
+    if (n == 0 || (!brackets && memchr(text, ':', n)) || !is_port(colon + 1))
+        return bad_address(text, err);
+    snprintf(host, sizeof(host), "%.*s", (int)(brackets ? n - 2 : n), text + brackets);
+    if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
+        return bad_address(text, err);
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
+    *ret_len = found->ai_addrlen;
+    freeaddrinfo(found);
     return true;
 }
 

@@ -9,12 +9,16 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
+#include "keyd/gate/gate.h"
 #include "keyd/policy/principal.h"
 #include "proto/base/err.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/keyd/keyd.conf"
 #define SOCKET_PATH_MAX     107 /* sun_path less its zero, unix(7) */
+
+enum { SOCKET_FRONTEND, SOCKET_CONTROL_PLANE, SOCKETS };
 
 struct config {
     /* [keyd] */
@@ -29,6 +33,10 @@ struct config {
     /* [sockets] */
     char run_dir[512];
     char frontend_group[64], control_group[64];
+    /* [tls] */
+    char tls_listen[SOCKETS][72];   /* "127.0.0.1:7443", "[::1]:7443"; empty: none */
+    char tls_files[TLS_FILES][512]; /* by enum tls_file; empty: none */
+    uint32_t handshakes;
     /* [limits] */
     uint32_t connections;
     uint32_t in_flight;
@@ -51,9 +59,13 @@ void config_print(FILE *out);
 bool config_socket_path(const struct config *c, const char *name, char ret[SOCKET_PATH_MAX + 1],
                         struct err *err) MUST_USE;
 
-/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits], [principals],
- * signer-timeout-ms and restart-delay-max-ms may differ. The error names the first setting that
- * needs a restart. */
+/* The address of a TLS listener: numbers, nothing is looked up. */
+bool config_tls_address(const struct config *c, size_t which, struct sockaddr_storage *ret,
+                        socklen_t *ret_len, struct err *err) MUST_USE;
+
+/* Whether a running keyd can take `now` over from `old` on SIGHUP: only [limits], [principals], the
+ * files of [tls], signer-timeout-ms and restart-delay-max-ms may differ. The error names the first
+ * setting that needs a restart. */
 bool config_reloadable(const struct config *old, const struct config *now,
                        struct err *err) MUST_USE;
 

@@ -24,6 +24,7 @@
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
 #include "keyd/spawn.h"
+#include "keyd/tlsfiles.h"
 #include "proto/base/clock.h"
 
 #define EXIT_USAGE 2
@@ -181,6 +182,22 @@ static bool confine(const struct parent *p, struct err *err)
     return sandbox_syscalls(SANDBOX_PARENT, err);
 }
 
+/* Reads the files of [tls] and takes them over; what the gates have stays as it was if one is bad.
+ */
+static bool read_tls(struct parent *p, const struct config *c, struct err *err)
+{
+    char warning[700];
+    int fd;
+
+    TRY(tlsfiles_read(c, &fd, warning, sizeof(warning), err));
+    if (*warning)
+        log_line(LOG_LEVEL_WARNING, "[tls] %s", warning);
+    if (p->tls_bundle >= 0)
+        close(p->tls_bundle);
+    p->tls_bundle = fd;
+    return true;
+}
+
 static bool prepare(struct parent *p, struct err *err)
 {
     uid_t uid;
@@ -192,7 +209,9 @@ static bool prepare(struct parent *p, struct err *err)
     TRY(lock_state(&p->config, &p->lock_fd, err));
     TRY(custodian_restore_pending(p->config.state_dir, err));
     TRY(sockets_open(&p->config, p->listeners, err));
+    TRY(sockets_open_tls(&p->config, p->tls_listeners, err));
     TRY(drop_to(&p->config, uid, gid, err));
+    TRY(read_tls(p, &p->config, err));
     TRY(read_pin(p, err));
     TRY(guard_open(&p->guard, p->config.state_dir, err));
     return confine(p, err);
@@ -207,7 +226,8 @@ static void reload(struct parent *p)
     char line[600];
 
     sd_notify(0, "RELOADING=1");
-    if (config_read(&now, p->config_path, &err) && config_reloadable(&p->config, &now, &err)) {
+    if (config_read(&now, p->config_path, &err) && config_reloadable(&p->config, &now, &err) &&
+        read_tls(p, &now, &err)) {
         p->config = now;
         children_reload(p);
         log_line(LOG_LEVEL_NOTICE, "settings read again from %s", p->config_path);
@@ -440,12 +460,18 @@ static int restore(struct parent *p)
 
 static int check_config(struct parent *p)
 {
+    char warning[700];
     char path[sizeof(p->pin.path)];
     struct err err;
+    int bundle;
 
     if (!custodian_uri_check(p->config.token_uri, &err) ||
         !custodian_pin_source(p->config.token_uri, path, sizeof(path), &err))
         return fail(&err);
+    if (!tlsfiles_read(&p->config, &bundle, warning, sizeof(warning), &err))
+        return fail(&err);
+    if (*warning)
+        fprintf(stderr, "keyd: [tls] %s\n", warning);
     printf("%s is in order: state in %s, sockets in %s, %u signers\n", p->config_path,
            p->config.state_dir, p->config.run_dir, p->config.signers);
     return EXIT_SUCCESS;
@@ -491,7 +517,7 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},
         {0},
     };
-    static struct parent p = {.lock_fd = -1, .table.fd = -1, .access.fd = -1};
+    static struct parent p = {.lock_fd = -1, .table.fd = -1, .access.fd = -1, .tls_bundle = -1};
     enum action action = ACT_NONE;
     int o;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -109,6 +110,38 @@ bool sockets_open(const struct config *c, int ret_fds[SOCKETS], struct err *err)
     TRY(open_one(c, SOCKET_FRONTEND, uid, &fds[SOCKET_FRONTEND], err));
     TRY(open_one(c, SOCKET_CONTROL_PLANE, uid, &fds[SOCKET_CONTROL_PLANE], err));
     memcpy(ret_fds, fds, sizeof(fds));
+    return true;
+}
+
+static bool listen_tls(const struct config *c, size_t which, int *ret_fd, struct err *err)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+    int on = 1;
+
+    TRY(config_tls_address(c, which, &addr, &len, err));
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_errno(err, ERR_INTERNAL, errno, "cannot make a socket");
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        (addr.ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+        bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, BACKLOG) != 0) {
+        err_errno(err, ERR_STORAGE, errno, "cannot listen on %s", c->tls_listen[which]);
+        close(fd);
+        return err_hint(err, "it must be an address of this machine that nobody else listens on");
+    }
+    *ret_fd = fd;
+    return true;
+}
+
+bool sockets_open_tls(const struct config *c, int ret_fds[SOCKETS], struct err *err)
+{
+    for (size_t i = 0; i < SOCKETS; i++) {
+        ret_fds[i] = -1;
+        if (*c->tls_listen[i])
+            TRY(listen_tls(c, i, &ret_fds[i], err));
+    }
     return true;
 }
 

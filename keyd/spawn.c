@@ -128,6 +128,31 @@ void spawn_put_settings(struct chan *chan, const struct config *c)
         put_rule(chan, &c->rules[i]);
 }
 
+static size_t socket_of(const struct child *c)
+{
+    return c->proc == PROC_GATE_SIGNING ? SOCKET_FRONTEND : SOCKET_CONTROL_PLANE;
+}
+
+bool spawn_send_tls(struct parent *p, struct child *c, bool with_listener)
+{
+    int listener = with_listener ? p->tls_listeners[socket_of(c)] : -1;
+    int fds[2];
+    size_t n = 0;
+
+    if (p->tls_bundle >= 0)
+        fds[n++] = p->tls_bundle;
+    if (listener >= 0)
+        fds[n++] = listener;
+    chan_put(&c->chan, MSG_TLS);
+    put_u32(&c->chan, p->config.handshakes);
+    put_u8(&c->chan, p->tls_bundle >= 0);
+    put_u8(&c->chan, listener >= 0);
+    if (n > 0)
+        return chan_end_fds(&c->chan, fds, n);
+    chan_end(&c->chan);
+    return true;
+}
+
 static bool send_kept(struct child *c, enum msg_type type, const struct kept *kept)
 {
     if (kept->fd < 0)
@@ -157,8 +182,8 @@ static bool send_start(struct parent *p, struct child *c)
     if (child_is_gate(c->proc)) {
         put_u8(&c->chan, p->config.landlock_optional);
         spawn_put_settings(&c->chan, &p->config);
-        fd = p->listeners[c->proc == PROC_GATE_SIGNING ? SOCKET_FRONTEND : SOCKET_CONTROL_PLANE];
-        return chan_end_fds(&c->chan, &fd, 1) && send_tables(p, c);
+        fd = p->listeners[socket_of(c)];
+        return chan_end_fds(&c->chan, &fd, 1) && spawn_send_tls(p, c, true) && send_tables(p, c);
     }
     if (c->proc == PROC_SIGNER)
         put_u32(&c->chan, c->index);

@@ -26,6 +26,9 @@ bool spawn_send_table(struct parent *p, struct child *c, enum msg_type type) MUS
  */
 void spawn_put_settings(struct chan *chan, const struct config *c);
 
+/* Tells a gate what TLS needs, with its listener if it has none yet. False: it is gone. */
+bool spawn_send_tls(struct parent *p, struct child *c, bool with_listener) MUST_USE;
+
 /* Becomes a child: what `keyd --child KIND INDEX` runs. Does not return. */
 _Noreturn void child_main(const char *kind, const char *index);
 

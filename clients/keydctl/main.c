@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/keydctl/keydctl.h"
 #include "clients/keydctl/keyfile/keyfile.h"
 #include "clients/keydctl/output.h"
+#include "proto/base/secret.h"
 
 #define DEFAULT_SOCKET  "/run/keyd/control/control.sock"
 #define DEFAULT_TIMEOUT 10
+#define TOKEN_MAX       255
 #define NAME_WIDTH      18 /* of options and commands in a help */
 
 static const struct command *const nouns[] = {
@@ -160,14 +163,51 @@ int present(const struct ctx *ctx, json_t *value, bool (*show)(const json_t *val
 
 /* ---- running */
 
-static const char *socket_path(const struct args *args)
+/* The option, else what the environment says, else the default. */
+static const char *setting(const struct args *args, const char *option, const char *variable,
+                           const char *fallback)
 {
-    const char *given = args_get(args, "socket");
-    const char *env = getenv("KEYD_CONTROL_SOCKET");
+    const char *given = args_get(args, option), *env = getenv(variable);
 
     if (given)
         return given;
-    return env && env[0] ? env : DEFAULT_SOCKET;
+    return env && env[0] ? env : fallback;
+}
+
+/* A token is never an argument: those are seen by everyone on the machine. Without one it stays
+ * empty. */
+static bool read_token(const struct args *args, struct secret *ret, struct err *err)
+{
+    const char *file = args_get(args, "token-file");
+
+    if (!file)
+        return true;
+    if (strcmp(file, "-") == 0 && isatty(STDIN_FILENO))
+        return keyfile_ask("API token: ", ret, err);
+    if (strcmp(file, "-") == 0)
+        return secret_read_fd(ret, STDIN_FILENO, TOKEN_MAX, "the API token on stdin", err);
+    return secret_read_file(ret, file, TOKEN_MAX, err);
+}
+
+static int open_client(struct ctx *ctx, unsigned seconds, const struct secret *token,
+                       struct keyd_error *error)
+{
+    char text[TOKEN_MAX + 1] = "";
+    struct keyd_options o = {
+        .endpoint = ctx->socket,
+        .deadline_ms = seconds * 1000,
+        .name = "keydctl " KEYD_VERSION,
+        .certificate = setting(&ctx->args, "tls-cert", "KEYD_TLS_CERT", NULL),
+        .key = setting(&ctx->args, "tls-key", "KEYD_TLS_KEY", NULL),
+        .ca = setting(&ctx->args, "tls-ca", "KEYD_TLS_CA", NULL),
+        .token = token->len ? text : getenv("KEYD_TOKEN"),
+    };
+
+    if (token->len)
+        memcpy(text, token->bytes, token->len);
+    int code = keyd_client_open(&ctx->client, &o, error);
+    secret_wipe(text, sizeof(text));
+    return code;
 }
 
 static int run(struct ctx *ctx)
@@ -175,6 +215,7 @@ static int run(struct ctx *ctx)
     const struct command *c = ctx->args.command;
     const char *given = args_get(&ctx->args, "timeout");
     unsigned seconds = c->timeout ? c->timeout : DEFAULT_TIMEOUT;
+    struct secret token = {0};
     struct keyd_error error;
     struct err err;
 
@@ -183,12 +224,15 @@ static int run(struct ctx *ctx)
         return complain_usage(&err);
     if (c->reads_keys && !keyfile_begin(&err))
         return complain_err(&err);
-    ctx->socket = socket_path(&ctx->args);
+    ctx->socket = setting(&ctx->args, "socket", "KEYD_CONTROL_SOCKET", DEFAULT_SOCKET);
     ctx->json = args_get(&ctx->args, "json") != NULL;
-    if (keyd_client_new(&ctx->client, ctx->socket, seconds * 1000, "keydctl " KEYD_VERSION,
-                        &error) != KEYD_OK) {
+    if (!read_token(&ctx->args, &token, &err))
+        return complain_err(&err);
+    int code = open_client(ctx, seconds, &token, &error);
+    secret_free(&token);
+    if (code != KEYD_OK) {
         say(error.message, error.hint);
-        return error.code == KEYD_BAD_REQUEST ? STATUS_USAGE : STATUS_FAULT;
+        return code == KEYD_BAD_REQUEST ? STATUS_USAGE : status_of(code);
     }
     int status = c->run(ctx);
     keyd_client_free(ctx->client);

@@ -14,8 +14,15 @@
 
 const struct option_row global_options[] = {
     {"socket", "PATH",
-     "keyd's control socket (default: $KEYD_CONTROL_SOCKET, else\n"
-     "/run/keyd/control/control.sock)",
+     "keyd's control socket, or tls:HOST:PORT (default:\n"
+     "$KEYD_CONTROL_SOCKET, else /run/keyd/control/control.sock)",
+     0},
+    {"tls-ca", "FILE", "over TLS: who certified keyd (default: $KEYD_TLS_CA)", 0},
+    {"tls-cert", "FILE", "over TLS: who I am (default: $KEYD_TLS_CERT)", 0},
+    {"tls-key", "FILE", "over TLS: its private key (default: $KEYD_TLS_KEY)", 0},
+    {"token-file", "FILE",
+     "an API token says who I am; \"-\": ask for it (default:\n"
+     "what is in $KEYD_TOKEN, if anything)",
      0},
     {"timeout", "SECONDS", "how long to wait (default: 10; keys-generate, keys-import: 60)", 0},
     {"json", NULL, "print JSON, for machines", 0},

@@ -31,6 +31,17 @@ static json_t *exit_json(const struct keyd_exit *e)
                      "why", out_string(e->why));
 }
 
+static json_t *refusals_json(const struct keyd_status *s)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < s->refusal_count; i++)
+        json_array_append_new(all,
+                              json_pack("{s:o, s:I}", "reason", out_string(s->refusals[i].reason),
+                                        "count", (json_int_t)s->refusals[i].count));
+    return all;
+}
+
 static json_t *strings_json(char *const *s, size_t count)
 {
     json_t *a = json_array();
@@ -70,11 +81,12 @@ static json_t *status_json(const struct keyd_status *s)
         json_array_append_new(schemes, scheme_json(&s->schemes[i]));
     for (size_t i = 0; i < s->exit_count; i++)
         json_array_append_new(exits, exit_json(&s->exits[i]));
-    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "version",
+    return json_pack("{s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "version",
                      out_string(s->version), "uptime_ms", (json_int_t)s->uptime_ms, "processes",
-                     processes, "schemes", schemes, "exits", exits, "token", token_json(s), "queue",
-                     queue_json(s), "tenants", (json_int_t)s->tenants, "keys", (json_int_t)s->keys,
-                     "keys_missing", (json_int_t)s->keys_missing);
+                     processes, "schemes", schemes, "exits", exits, "refusals", refusals_json(s),
+                     "token", token_json(s), "queue", queue_json(s), "tenants",
+                     (json_int_t)s->tenants, "keys", (json_int_t)s->keys, "keys_missing",
+                     (json_int_t)s->keys_missing);
 }
 
 /* ---- for people */
@@ -117,6 +129,12 @@ static const struct column exits[] = {
     {.title = "ENDED", .member = "at"},
     {.title = "PROCESS", .member = "process"},
     {.title = "WHY", .member = "why"},
+    {0},
+};
+
+static const struct column refusals[] = {
+    {.title = "REFUSED", .member = "reason"},
+    {.title = "TIMES", .member = "count", .right = true},
     {0},
 };
 
@@ -173,7 +191,8 @@ static bool show_status(const json_t *s)
     printf(", up %s\n\n", up);
     if (!out_table(stdout, processes, json_object_get(s, "processes")) ||
         !show_some(schemes, json_object_get(s, "schemes")) ||
-        !show_some(exits, json_object_get(s, "exits")))
+        !show_some(exits, json_object_get(s, "exits")) ||
+        !show_some(refusals, json_object_get(s, "refusals")))
         return false;
     printf("\ntoken\n");
     out_fields(stdout, token, json_object_get(s, "token"), 2);
@@ -201,9 +220,11 @@ const struct command status_commands[] = {
     {.name = "status",
      .run = status,
      .line = "show how keyd is doing",
-     .about = "Shows keyd's processes, its signatures by scheme (how many a second, how long the\n"
-              "signer needs), the processes that ended unasked and why, the token, the queue of\n"
-              "signatures, and counts. Figures count from the start of each process.",
+     .about =
+         "Shows keyd's processes, its signatures by scheme (how many a second, how long the\n"
+         "signer needs), the processes that ended unasked and why, who was refused and why, the\n"
+         "token, the queue of signatures, and counts. Figures count from the start of each\n"
+         "process.",
      .example = "keydctl status"},
     {0},
 };

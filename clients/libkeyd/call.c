@@ -41,9 +41,12 @@ static enum exchange_end attempt(struct keyd_client *client, struct job *job, st
     if (!pool_take(&client->pools, &conn, err))
         return EXCHANGE_OVER;
     tries->was_idle = atomic_load(&conn->fd) >= 0;
-    if (tries->was_idle || pool_connect(conn, &client->endpoint, err)) {
+    if (tries->was_idle ||
+        pool_connect(conn, &client->endpoint, client->remote, job->deadline, err)) {
         atomic_store(&client->away, false);
-        end = exchange_run(conn, client->name, job, err);
+        end = exchange_run(conn, client->name, client->token, job, err);
+    } else if (err->code == ERR_DENIED) {
+        end = EXCHANGE_OVER; /* another try would meet the same certificate */
     }
     pool_give(conn);
     return end;

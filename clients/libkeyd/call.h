@@ -16,14 +16,17 @@
 #include "clients/libkeyd/exchange.h"
 #include "clients/libkeyd/keyd.h"
 
-#define CLIENT_NAME_MAX 64 /* Hello.client */
+#define CLIENT_NAME_MAX  64 /* Hello.client */
+#define CLIENT_TOKEN_MAX 255
 
 struct keyd_client {
     struct endpoint endpoint;
+    struct remote *remote; /* NULL: keyd is at the endpoint, on this machine */
     struct pools pools;
     uint32_t deadline_ms;
     atomic_bool away; /* keyd was not there for a whole deadline, and has not been since */
     char name[CLIENT_NAME_MAX + 1];
+    char token[CLIENT_TOKEN_MAX + 1]; /* wiped at the end; not in a struct secret: forks need it */
 };
 
 /* The deadline of a call that begins now, as clock_us. */

@@ -8,9 +8,11 @@
 
 #include "proto/base/buf.h"
 #include "proto/base/clock.h"
+#include "proto/base/secret.h"
 
 #define HELLO_ID   1
 #define READ_SIZE  4096
+#define HELLO_SIZE 1024        /* more than a hello and the head of a request have */
 #define WRITE_FULL (64u << 10) /* waiting to be sent: encode no more */
 
 struct exchange {
@@ -20,6 +22,7 @@ struct exchange {
     uint64_t base;    /* the id of calls[0] */
     size_t next;      /* the first call that may still have to be sent */
     size_t in_flight; /* calls without an answer */
+    bool token_out;   /* the buffer has held a token */
     bool write_dead;  /* keyd reads no more; what it has said can still be read */
     struct buf in, out;
 };
@@ -69,16 +72,22 @@ static bool put_frame(struct exchange *x, const envelope *e, struct err *err)
     return true;
 }
 
-static bool put_hello(struct exchange *x, const char *name, struct err *err)
+/* The token goes with it. The buffer is so large from the start that it does not move, and leave a
+ * token behind, before it is wiped. */
+static bool put_hello(struct exchange *x, const char *name, const char *token, struct err *err)
 {
     Keyd__V1__Hello hello = KEYD__V1__HELLO__INIT;
     envelope e = KEYD__V1__ENVELOPE__INIT;
 
     hello.version_min = hello.version_max = PROTOCOL_VERSION;
     hello.client = (char *)name;
+    hello.token = (char *)token;
     e.id = HELLO_ID;
     e.body_case = KEYD__V1__ENVELOPE__BODY_HELLO;
     e.hello = &hello;
+    size_t first = x->job->count ? frame_size(&x->job->calls[0].request) : 0;
+    if (!buf_room(&x->out, HELLO_SIZE + first, SIZE_MAX))
+        return err_set(err, ERR_INTERNAL, "no memory for a hello");
     return put_frame(x, &e, err);
 }
 
@@ -111,12 +120,30 @@ static void fill(struct exchange *x)
     }
 }
 
+/* As send(2) and recv(2) without waiting: -1 with EAGAIN, or with any other errno. */
+static ssize_t conn_send(struct conn *c, const void *p, size_t n)
+{
+    if (!c->ssl)
+        return send(atomic_load(&c->fd), p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t r = remote_write(c->ssl, p, n);
+    errno = r == REMOTE_AGAIN ? EAGAIN : EPIPE;
+    return r > 0 ? r : -1;
+}
+
+static ssize_t conn_recv(struct conn *c, void *p, size_t n, struct err *err)
+{
+    if (!c->ssl)
+        return recv(atomic_load(&c->fd), p, n, MSG_DONTWAIT);
+    ssize_t r = remote_read(c->ssl, p, n, err);
+    errno = r == REMOTE_AGAIN ? EAGAIN : EPROTO;
+    return r >= 0 ? r : -1;
+}
+
 /* Sends what the socket takes. A dead peer is noticed when reading: it may have said why. */
 static void flush(struct exchange *x)
 {
     while (x->out.len > 0 && !x->write_dead) {
-        ssize_t n = send(atomic_load(&x->conn->fd), buf_head(&x->out), x->out.len,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = conn_send(x->conn, buf_head(&x->out), x->out.len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -236,7 +263,16 @@ static enum exchange_end take_frames(struct exchange *x)
     return end;
 }
 
-static enum exchange_end receive(struct exchange *x)
+static enum exchange_end broken(struct exchange *x, bool said)
+{
+    if (said)
+        return x->err->code == ERR_DENIED ? EXCHANGE_OVER : EXCHANGE_BROKEN;
+    err_set(x->err, ERR_UNAVAILABLE, "the connection to keyd broke");
+    err_hint(x->err, "keyd restarted, or its log says why it ended the connection");
+    return EXCHANGE_BROKEN;
+}
+
+static enum exchange_end receive_some(struct exchange *x)
 {
     uint8_t *room = buf_room(&x->in, READ_SIZE, SIZE_MAX);
 
@@ -244,16 +280,24 @@ static enum exchange_end receive(struct exchange *x)
         err_set(x->err, ERR_INTERNAL, "no memory for an answer");
         return EXCHANGE_OVER;
     }
-    ssize_t n = recv(atomic_load(&x->conn->fd), room, buf_space(&x->in), MSG_DONTWAIT);
+    ssize_t n = conn_recv(x->conn, room, buf_space(&x->in), x->err);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return EXCHANGE_OPEN;
-    if (n <= 0) {
-        err_set(x->err, ERR_UNAVAILABLE, "the connection to keyd broke");
-        err_hint(x->err, "keyd restarted, or its log says why it ended the connection");
-        return EXCHANGE_BROKEN;
-    }
+    if (n <= 0)
+        return broken(x, n < 0 && errno == EPROTO);
     buf_fill(&x->in, (size_t)n);
     return take_frames(x);
+}
+
+/* TLS may hold more of what the socket has given than one read takes. */
+static enum exchange_end receive(struct exchange *x)
+{
+    enum exchange_end end;
+
+    do {
+        end = receive_some(x);
+    } while (end == EXCHANGE_OPEN && x->conn->ssl && remote_pending(x->conn->ssl));
+    return end;
 }
 
 static enum exchange_end await(struct exchange *x)
@@ -285,18 +329,21 @@ static void settle(struct exchange *x, enum exchange_end end)
     if (end != EXCHANGE_DONE || !x->conn->greeted || x->in.len > 0 || x->out.len > 0)
         pool_disconnect(x->conn);
     buf_free(&x->in);
+    if (x->token_out)
+        secret_wipe(x->out.bytes, x->out.cap);
     buf_free(&x->out);
 }
 
-enum exchange_end exchange_run(struct conn *conn, const char *name, struct job *job,
-                               struct err *err)
+enum exchange_end exchange_run(struct conn *conn, const char *name, const char *token,
+                               struct job *job, struct err *err)
 {
     struct exchange x = {.conn = conn, .job = job, .err = err};
     enum exchange_end end = EXCHANGE_OPEN;
 
     if (!conn->greeted) {
         conn->next_id = HELLO_ID + 1;
-        if (!put_hello(&x, name, err))
+        x.token_out = *token != '\0';
+        if (!put_hello(&x, name, token, err))
             end = EXCHANGE_OVER;
     }
     x.base = conn->next_id;

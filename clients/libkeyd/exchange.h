@@ -65,9 +65,9 @@ enum exchange_end {
 void job_finish(struct job *job, size_t i, const struct err *err);
 
 /* Sends the waiting calls of the job over a connected connection and takes the answers. `name`
- * introduces the program to keyd. A connection that may not be used again is disconnected. err is
- * set for all ends but EXCHANGE_DONE. */
-enum exchange_end exchange_run(struct conn *conn, const char *name, struct job *job,
-                               struct err *err);
+ * introduces the program to keyd, and `token` (empty: none) whoever it speaks for. A connection
+ * that may not be used again is disconnected. err is set for all ends but EXCHANGE_DONE. */
+enum exchange_end exchange_run(struct conn *conn, const char *name, const char *token,
+                               struct job *job, struct err *err);
 
 #endif

@@ -2,11 +2,12 @@
  *
  * keyd.h: the C client library of keyd, the key custody service.
  *
- * A client is a handle on one socket of keyd: keyd.sock for signatures in TLS handshakes,
- * control.sock for everything else. It may be used by any number of threads at once. It starts no
- * thread, installs no signal or fork handler and keeps no lock across a call; it connects at the
- * first call, again after a failure, and anew in a forked child. The socket's directory is opened
- * when the client is made, so that connecting works after chroot(2) and after keyd's restart.
+ * A client is a handle on one socket of keyd, or one of its TLS listeners: keyd.sock for signatures
+ * in TLS handshakes, control.sock for everything else. It may be used by any number of threads at
+ * once. It starts no thread, installs no signal or fork handler and keeps no lock across a call; it
+ * connects at the first call, again after a failure, and anew in a forked child. The socket's
+ * directory is opened when the client is made, so that connecting works after chroot(2) and after
+ * keyd's restart.
  *
  * Calls block until the answer or the deadline. They return KEYD_OK (0) or a code, and fill `error`
  * (which may be NULL). Output parameters are untouched on failure. Strings are UTF-8.
@@ -76,11 +77,31 @@ const char *keyd_code_name(int code);
 
 struct keyd_client;
 
-/* Makes a client for the socket at `path` (absolute, at most 107 bytes; NULL: the system's
- * keyd.sock). `deadline_ms` is the time that each call may take, connecting included (0: 2000).
- * `name` (program and version; NULL: none) stands in keyd's log. Connects to nothing yet: a daemon
- * that is down is no error here, a directory that is not there yet neither.
- * Fails with KEYD_BAD_REQUEST or KEYD_INTERNAL. Free with keyd_client_free. */
+/* What a client is made of. All but what differs from the default may be left 0. */
+struct keyd_options {
+    /* "unix:/path" or "/path": a socket of keyd on this machine, absolute, at most 107 bytes.
+     * "tls:host:port", "tls:192.0.2.7:7443", "tls:[2001:db8::7]:7443": a keyd elsewhere, over
+     * TLS 1.3. NULL: the system's keyd.sock. */
+    const char *endpoint;
+    uint32_t deadline_ms; /* the time that each call may take, connecting included; 0: 2000 */
+    const char *name;     /* program and version, for keyd's log; NULL: none */
+    /* For tls: files in PEM, read now and not again. `ca`: who has certified keyd, whose
+     * certificate must be for the host or address of the endpoint. Certificate and key: who this
+     * client is; without them it needs a token. A key that other users can read is refused. */
+    const char *certificate, *key, *ca;
+    /* An API token, or the file that holds one and that other users cannot read. Copied; the copy
+     * is wiped with the client. */
+    const char *token, *token_file;
+};
+
+/* Makes a client. Connects to nothing yet: a daemon that is down is no error here, a directory of a
+ * socket that is not there yet neither. The name of a host is looked up at each connection, by
+ * getaddrinfo(3). Fails with KEYD_BAD_REQUEST, KEYD_DENIED (a file that others can read),
+ * KEYD_STORAGE or KEYD_INTERNAL. Free with keyd_client_free. */
+int keyd_client_open(struct keyd_client **ret, const struct keyd_options *options,
+                     struct keyd_error *error);
+
+/* keyd_client_open with an endpoint, a deadline and a name. */
 int keyd_client_new(struct keyd_client **ret, const char *path, uint32_t deadline_ms,
                     const char *name, struct keyd_error *error);
 
@@ -264,6 +285,12 @@ struct keyd_exit {
     char *why;
 };
 
+/* How often somebody was turned away for one reason, since the start of the gate. */
+struct keyd_refusal {
+    char *reason; /* "client certificate expired", "sign: BAD_SHAPE" */
+    uint64_t count;
+};
+
 struct keyd_status {
     char *version;
     uint64_t uptime_ms;
@@ -285,6 +312,8 @@ struct keyd_status {
     size_t scheme_count;
     struct keyd_exit *exits; /* the last one first */
     size_t exit_count;
+    struct keyd_refusal *refusals; /* of both gates */
+    size_t refusal_count;
 };
 
 /* Makes a tenant. Fails with KEYD_EXISTS, or KEYD_BAD_REQUEST for a name that cannot be one. */

@@ -34,6 +34,8 @@ void pool_disconnect(struct conn *conn)
 {
     int fd = atomic_exchange(&conn->fd, -1);
 
+    remote_forget(conn->ssl);
+    conn->ssl = NULL;
     if (still_ours(conn, fd))
         close(fd);
 }
@@ -53,11 +55,16 @@ static struct pool *pool_new(struct pool *older)
     return p;
 }
 
-/* Closes the sockets that came over a fork. No other thread of this process uses them. */
+/* Closes the sockets that came over a fork. No other thread of this process uses them. But a thread
+ * of the parent may have been at work on a busy one when the fork copied it: what TLS has there may
+ * be in pieces, and is left alone for good. */
 static void abandon(struct pool *p)
 {
-    for (size_t i = 0; i < POOL_SLOTS; i++)
+    for (size_t i = 0; i < POOL_SLOTS; i++) {
+        if (atomic_load(&p->slots[i].state) == SLOT_BUSY)
+            p->slots[i].ssl = NULL;
         pool_disconnect(&p->slots[i]);
+    }
 }
 
 /* This process's pool; NULL without memory. */
@@ -129,16 +136,20 @@ bool pool_take(struct pools *pools, struct conn **ret, struct err *err)
     return true;
 }
 
-bool pool_connect(struct conn *conn, struct endpoint *ep, struct err *err)
+bool pool_connect(struct conn *conn, struct endpoint *ep, struct remote *remote, uint64_t deadline,
+                  struct err *err)
 {
+    struct ssl_st *ssl = NULL;
     struct stat st;
     int fd;
 
-    TRY(endpoint_connect(ep, &fd, err));
+    TRY(remote ? remote_connect(remote, deadline, &fd, &ssl, err) : endpoint_connect(ep, &fd, err));
     if (fstat(fd, &st) != 0) {
+        remote_forget(ssl);
         close(fd);
         return err_errno(err, ERR_INTERNAL, errno, "cannot look at a new socket");
     }
+    conn->ssl = ssl;
     conn->inode = st.st_ino;
     conn->greeted = false;
     atomic_store(&conn->fd, fd);

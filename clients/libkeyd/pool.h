@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "clients/libkeyd/endpoint.h"
+#include "clients/libkeyd/remote.h"
 
 #define POOL_SLOTS 32 /* more calls at once are served too, by connections that are not kept */
 
@@ -25,6 +26,7 @@ struct conn {
      * a child forked at any moment finds here only what is ours. */
     atomic_int fd;
     ino_t inode;
+    struct ssl_st *ssl; /* NULL: a unix socket */
     bool kept;          /* lies in a slot */
     bool greeted;       /* HelloReply has come */
     uint32_t max_frame; /* from HelloReply */
@@ -42,8 +44,10 @@ struct pools {
  * -1). Fails with ERR_INTERNAL without memory. Given back with pool_give. */
 bool pool_take(struct pools *pools, struct conn **ret, struct err *err) MUST_USE;
 
-/* Connects a taken connection that has no socket. Errors as endpoint_connect. */
-bool pool_connect(struct conn *conn, struct endpoint *ep, struct err *err) MUST_USE;
+/* Connects a taken connection that has no socket, to a keyd elsewhere (`remote`, until `deadline`)
+ * or, if that is NULL, on this machine. Errors as remote_connect or endpoint_connect. */
+bool pool_connect(struct conn *conn, struct endpoint *ep, struct remote *remote, uint64_t deadline,
+                  struct err *err) MUST_USE;
 
 /* Closes a taken connection's socket; it stays taken. */
 void pool_disconnect(struct conn *conn);

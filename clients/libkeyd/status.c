@@ -59,6 +59,18 @@ static void copy_exits(struct result *r, const Keyd__V1__StatusReply *from, stru
     s->exit_count = e ? from->n_exits : 0;
 }
 
+static void copy_refusals(struct result *r, const Keyd__V1__StatusReply *from,
+                          struct keyd_status *s)
+{
+    struct keyd_refusal *all = result_room(r, from->n_refusals * sizeof(*all));
+
+    for (size_t i = 0; all && i < from->n_refusals; i++)
+        all[i] = (struct keyd_refusal){.reason = result_str(r, from->refusals[i]->reason),
+                                       .count = from->refusals[i]->count};
+    s->refusals = all;
+    s->refusal_count = all ? from->n_refusals : 0;
+}
+
 static void copy_token(struct result *r, const Keyd__V1__TokenStatus *from, struct keyd_status *s)
 {
     s->token.label = result_str(r, from->label);
@@ -101,6 +113,7 @@ static void copy_status(struct result *r, const Keyd__V1__StatusReply *from)
     s->keys_missing = from->keys_missing;
     copy_schemes(r, from, s);
     copy_exits(r, from, s);
+    copy_refusals(r, from, s);
 }
 
 static bool status(struct keyd_client *client, struct result *r, struct err *err)

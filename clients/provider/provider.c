@@ -11,6 +11,9 @@
  *
  *   socket = /run/keyd/frontend/keyd.sock     absolute
  *   deadline_ms = 2000                        of one signature, all retries included
+ *   socket = tls:keyd.example.net:7443        or over TLS, and then, all absolute:
+ *   certificate, key, ca = /path.pem          who we are; who certified keyd
+ *   token_file = /path                        instead of certificate and key, or with them
  */
 #include "clients/provider/provider.h"
 
@@ -29,11 +32,6 @@
 /* Ours: the one symbol that keyd.so exports. */
 OSSL_provider_init_fn OSSL_provider_init __attribute__((visibility("default")));
 
-struct settings {
-    const char *socket; /* the core's; NULL: libkeyd's default */
-    uint32_t deadline_ms;
-};
-
 static int read_deadline(const struct provider *p, const char *text, uint32_t *ret)
 {
     char *end;
@@ -48,19 +46,28 @@ static int read_deadline(const struct provider *p, const char *text, uint32_t *r
 }
 
 static int read_settings(const struct provider *p, OSSL_FUNC_core_get_params_fn *get,
-                         struct settings *ret)
+                         struct keyd_options *ret)
 {
-    char *socket = NULL, *deadline = NULL;
+    char *socket = NULL, *deadline = NULL, *cert = NULL, *key = NULL, *ca = NULL, *token = NULL;
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_ptr("socket", &socket, 0),
         OSSL_PARAM_construct_utf8_ptr("deadline_ms", &deadline, 0),
+        OSSL_PARAM_construct_utf8_ptr("certificate", &cert, 0),
+        OSSL_PARAM_construct_utf8_ptr("key", &key, 0),
+        OSSL_PARAM_construct_utf8_ptr("ca", &ca, 0),
+        OSSL_PARAM_construct_utf8_ptr("token_file", &token, 0),
         OSSL_PARAM_construct_end(),
     };
 
-    *ret = (struct settings){.deadline_ms = PROVIDER_DEADLINE_MS};
     if (get && !get(p->core, params))
         return raise_error(p, REASON_SETTING, "the provider's section cannot be read");
-    ret->socket = socket;
+    *ret = (struct keyd_options){.endpoint = socket, /* the core's; NULL: libkeyd's default */
+                                 .deadline_ms = PROVIDER_DEADLINE_MS,
+                                 .name = "provider/" KEYD_VERSION,
+                                 .certificate = cert,
+                                 .key = key,
+                                 .ca = ca,
+                                 .token_file = token};
     return !deadline || read_deadline(p, deadline, &ret->deadline_ms);
 }
 
@@ -162,17 +169,16 @@ static bool take_core(struct provider *p, const OSSL_DISPATCH *in,
 /* The library context and the client. */
 static int set_up(struct provider *p, const OSSL_DISPATCH *in, OSSL_FUNC_core_get_params_fn *get)
 {
-    struct settings settings;
+    struct keyd_options options;
     struct keyd_error error;
 
-    if (!read_settings(p, get, &settings))
+    if (!read_settings(p, get, &options))
         return 0;
     p->libctx = OSSL_LIB_CTX_new_from_dispatch(p->core, in);
     p->defaults = p->libctx ? OSSL_PROVIDER_load(p->libctx, "default") : NULL;
     if (!p->defaults)
         return raise_error(p, REASON_MEMORY, "no library context with the default provider");
-    if (keyd_client_new(&p->client, settings.socket, settings.deadline_ms, "provider/" KEYD_VERSION,
-                        &error) != KEYD_OK)
+    if (keyd_client_open(&p->client, &options, &error) != KEYD_OK)
         return raise_keyd(p, &error, "socket");
     return 1;
 }

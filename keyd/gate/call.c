@@ -128,8 +128,10 @@ void call_answer_packed(struct gate *g, struct call *call, const uint8_t *packed
     call_free(g, call);
 }
 
-static void count(struct gate *g, enum err_code code)
+static void count(struct gate *g, const struct call *call, enum err_code code)
 {
+    if (call->request && call->request->body_case == KEYD__V1__ENVELOPE__BODY_SIGN)
+        refusal_add_sign(&g->refusals, code);
     if (code == ERR_BUSY || code == ERR_DEADLINE)
         g->counters.busy_total++;
     else
@@ -187,8 +189,13 @@ static void send_error(struct gate *g, struct call *call, const struct err *err)
 
 void call_fail(struct gate *g, struct call *call, const struct err *err)
 {
-    count(g, err->code);
     log_failure(g, call, err);
+    call_refuse(g, call, err);
+}
+
+void call_refuse(struct gate *g, struct call *call, const struct err *err)
+{
+    count(g, call, err->code);
     send_error(g, call, err);
     call_free(g, call);
 }
@@ -204,7 +211,7 @@ void call_expire(struct gate *g, struct call *call)
     else
         err_hint(&err, call->list ? "a change may still happen: look before you repeat it"
                                   : "it was not begun: the custodian is away or busy");
-    count(g, err.code);
+    count(g, call, err.code);
     log_failure(g, call, &err);
     send_error(g, call, &err);
     leave_conn(g, call);

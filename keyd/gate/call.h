@@ -35,6 +35,9 @@ void call_answer_packed(struct gate *g, struct call *call, const uint8_t *packed
 /* Answers with an error, writes the one line of a failed call, counts, frees. */
 void call_fail(struct gate *g, struct call *call, const struct err *err);
 
+/* As call_fail, for what stands in the log already. */
+void call_refuse(struct gate *g, struct call *call, const struct err *err);
+
 /* Tells the client that its deadline passed, but keeps the record: the caller frees it, or its
  * server still works on it. */
 void call_expire(struct gate *g, struct call *call);

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyd/gate/conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keyd/gate/call.h"
 #include "keyd/gate/queue.h"
 #include "keyd/gate/request.h"
+#include "keyd/gate/stream.h"
+#include "keyd/gate/tls.h"
 #include "keyd/gate/who.h"
 #include "keyd/process/log.h"
 #include "proto/base/buf.h"
@@ -30,7 +37,8 @@
 
 struct conn {
     struct gate *gate;
-    int fd;
+    struct door *door;
+    struct stream stream;
     struct line *line;
     struct identity identity;
     char proof[PROOF_MAX]; /* how it showed who it is */
@@ -45,7 +53,9 @@ struct conn {
     bool losing; /* closes when `out` is empty */
     bool dead;   /* closes at the next flush */
     bool dirty;
+    bool stranger; /* among gate->strangers */
     struct conn *next, *prev, *next_dirty;
+    struct conn *older, *younger; /* of the strangers */
 };
 
 static void mark(struct conn *c)
@@ -130,6 +140,73 @@ static bool over_memory(const struct gate *g)
     return g->buffered > memory_half(g);
 }
 
+/* ---- over TLS, without a hello yet */
+
+static void add_stranger(struct gate *g, struct conn *c)
+{
+    c->stranger = true;
+    c->older = g->strangers_last;
+    if (c->older)
+        c->older->younger = c;
+    else
+        g->strangers = c;
+    g->strangers_last = c;
+    g->stranger_count++;
+}
+
+static void no_stranger(struct gate *g, struct conn *c)
+{
+    if (!c->stranger)
+        return;
+    if (c->older)
+        c->older->younger = c->younger;
+    else
+        g->strangers = c->younger;
+    if (c->younger)
+        c->younger->older = c->older;
+    else
+        g->strangers_last = c->older;
+    c->older = c->younger = NULL;
+    c->stranger = false;
+    g->stranger_count--;
+}
+
+/* "127.0.0.1:53124", or what else is known of who is there. */
+static const char *name_of(const struct conn *c, char buf[PROOF_MAX])
+{
+    struct sockaddr_in6 a = {0};
+    const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a;
+    socklen_t len = sizeof(a);
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    if (!c->stream.ssl || getpeername(c->stream.fd, (struct sockaddr *)&a, &len) != 0) {
+        snprintf(buf, PROOF_MAX, "%s", c->stream.ssl ? "a client that left" : c->proof);
+        return buf;
+    }
+    if (a.sin6_family == AF_INET)
+        inet_ntop(AF_INET, &a4->sin_addr, host, sizeof(host));
+    else
+        inet_ntop(AF_INET6, &a.sin6_addr, host, sizeof(host));
+    snprintf(buf, PROOF_MAX, a.sin6_family == AF_INET ? "%s:%u" : "[%s]:%u", host,
+             ntohs(a.sin6_port)); /* both families have it in the same place */
+    return buf;
+}
+
+static void note(struct gate *g, const struct conn *c, enum refusal reason, const char *why)
+{
+    char name[PROOF_MAX];
+
+    refusal_add(&g->refusals, reason, name_of(c, name), why);
+}
+
+/* It ends without a word: nobody is there yet who would understand one. */
+static void turn_away(struct conn *c, enum refusal reason, const char *why)
+{
+    note(c->gate, c, reason, why);
+    c->dead = true;
+    mark(c);
+}
+
 /* ---- losing it */
 
 /* Nobody waits for its calls any more: those at a server end there, those in the queue go. */
@@ -167,7 +244,8 @@ static void conn_close(struct gate *g, struct conn *c)
     c->dirty = true; /* its calls end now, and must not put it among those to be flushed */
     abandon_calls(g, c);
     free_events(c);
-    close(c->fd);
+    no_stranger(g, c);
+    stream_close(&c->stream);
     buf_free(&c->in);
     buf_free(&c->out);
     account(c);
@@ -178,7 +256,7 @@ static void conn_close(struct gate *g, struct conn *c)
     if (c->next)
         c->next->prev = c->prev;
     c->line->connections--;
-    g->conn_count--;
+    c->door->connections--;
     mem_free(c);
 }
 
@@ -294,29 +372,61 @@ static uint8_t *reading_room(struct gate *g, struct conn *c)
     return loser == c ? NULL : room;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* What was awaited did not come in time. */
+static void give_up(struct gate *g, struct conn *c)
 {
-    struct conn *c = arg;
-    struct gate *g = c->gate;
     struct err err;
 
-    if (what & EV_TIMEOUT) {
-        err_set(&err, ERR_DEADLINE, "%s for %d s", c->greeted ? "half a frame" : "no hello",
-                CONN_PATIENCE_MS / 1000);
-        conn_lose(g, c, &err);
+    if (!stream_ready(&c->stream)) {
+        turn_away(c, REFUSAL_STALLED, "the TLS handshake stands still");
         return;
     }
+    if (c->stranger)
+        note(g, c, REFUSAL_STALLED, "");
+    err_set(&err, ERR_DEADLINE, "%s for %d s", c->greeted ? "half a frame" : "no hello",
+            CONN_PATIENCE_MS / 1000);
+    conn_lose(g, c, &err);
+}
+
+static void end_of_stream(struct conn *c)
+{
+    char why[200];
+
+    if (stream_ready(&c->stream)) {
+        c->dead = true;
+        return;
+    }
+    enum refusal reason = tls_failure(&c->stream, why, sizeof(why));
+    turn_away(c, reason, why);
+}
+
+static void read_in(struct gate *g, struct conn *c)
+{
     uint8_t *room = reading_room(g, c);
+
     if (!room)
         return;
-    ssize_t n = recv(fd, room, buf_space(&c->in), 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        c->dead = true;
+    ssize_t n = stream_read(&c->stream, room, buf_space(&c->in));
+    if (n == 0 || n == STREAM_BROKEN)
+        end_of_stream(c);
+    else if (c->stream.wants_write)
+        event_add(c->writable, NULL);
     if (n > 0) {
         buf_fill(&c->in, (size_t)n);
         take_frames(g, c);
     }
     mark(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+
+    (void)fd;
+    if (what & EV_TIMEOUT)
+        give_up(c->gate, c);
+    else
+        read_in(c->gate, c);
 }
 
 /* ---- writing */
@@ -360,14 +470,14 @@ static void wait_for_room(struct conn *c)
 static void send_out(struct conn *c)
 {
     while (c->out.len > 0 && !c->dead) {
-        ssize_t n = send(c->fd, buf_head(&c->out), c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = stream_write(&c->stream, buf_head(&c->out), c->out.len);
 
         if (n > 0) {
             buf_use(&c->out, (size_t)n);
-        } else if (errno == EAGAIN) {
+        } else if (n == STREAM_AGAIN) {
             wait_for_room(c);
             break;
-        } else if (errno != EINTR) {
+        } else {
             c->dead = true;
         }
     }
@@ -383,6 +493,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     if (what & EV_TIMEOUT)
         c->dead = true; /* it does not read its last words */
+    else if (c->stream.wants_write)
+        read_in(c->gate, c);
     mark(c);
 }
 
@@ -415,10 +527,13 @@ void conn_flush_dirty(struct gate *g)
         g->dirty = c->next_dirty;
         turn(g, c);
         c->dirty = false;
-        if (c->dead || (c->losing && c->out.len == 0))
+        if (c->dead || (c->losing && c->out.len == 0)) {
             conn_close(g, c);
-        else
-            set_reading(c);
+            continue;
+        }
+        set_reading(c);
+        if (c->reading && stream_pending(&c->stream))
+            event_active(c->readable, EV_READ, 0); /* the socket will not tell */
     }
 }
 
@@ -438,50 +553,138 @@ static bool change_line(struct gate *g, struct conn *c, const struct principal *
 
 static bool refuse_nobody(const struct gate *g, const struct conn *c, struct err *err)
 {
+    if (!c->identity.unix_peer && !c->identity.cert) {
+        err_set(err, ERR_DENIED, "this client has shown neither a certificate nor a token");
+        return err_hint(err, "over TLS one of the two says who it is");
+    }
     err_set(err, ERR_DENIED, "nobody is known on %s by %s", verb_socket_name(g->socket), c->proof);
     return err_hint(err, "keyd.conf says who is who, under [principals]: %s",
                     g->socket == SOCKET_SIGNING ? "NAME = frontend user=..."
                                                 : "NAME = operator user=..., or use an API token");
 }
 
+static bool refuse_denied(struct err *err)
+{
+    err_set(err, ERR_DENIED, "the deny list of this keyd names this client");
+    return err_hint(err, "who runs keyd can say why: it is the file [tls] deny");
+}
+
+/* What the connection proves, and what is left when that is not enough. */
+static bool find_out(struct gate *g, struct conn *c, const char *token, struct principal *ret,
+                     enum refusal *ret_why, struct err *err)
+{
+    *ret_why = REFUSAL_TWO_IDENTITIES;
+    if (c->stream.ssl)
+        TRY(tls_identify(&c->stream, &c->identity, err));
+    *ret_why = REFUSAL_TOKEN;
+    if (token && *token)
+        TRY(who_take_token(g, &c->identity, token, err));
+    who_is(g, c->stream.fd, &c->identity, ret, c->proof);
+    *ret_why = REFUSAL_DENY_LIST;
+    if (tls_denies(g->tls, &c->identity, ret))
+        return refuse_denied(err);
+    bool shown = c->identity.unix_peer || c->identity.cert || c->identity.token;
+    *ret_why = shown ? REFUSAL_NOBODY : REFUSAL_NOTHING_PROVEN;
+    return ret->role != ROLE_NONE || refuse_nobody(g, c, err);
+}
+
+static void watch_time(struct gate *g, const struct conn *c)
+{
+    static const struct timeval second = {1, 0};
+
+    if (c->identity.until && !event_pending(g->second, EV_TIMEOUT, NULL))
+        event_add(g->second, &second);
+}
+
 bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err)
 {
     struct principal who;
+    enum refusal why;
 
-    if (token && *token)
-        TRY(who_take_token(g, &c->identity, token, err));
-    who_is(g, c->fd, &c->identity, &who, c->proof);
-    if (who.role == ROLE_NONE)
-        return refuse_nobody(g, c, err);
+    if (!find_out(g, c, token, &who, &why, err)) {
+        note(g, c, why, err->text);
+        return false;
+    }
     if (!change_line(g, c, &who))
         return err_set(err, ERR_BUSY, "no memory for another principal");
+    no_stranger(g, c);
+    watch_time(g, c);
     who_token_used(g, &c->identity);
     return true;
 }
 
-static void judge(struct gate *g, struct conn *c)
+/* Whether he still is who he was, and may be. */
+static bool holds(struct gate *g, struct conn *c, enum refusal *ret_why, struct err *err)
 {
     struct principal who;
-    struct err err;
 
-    if (!c->greeted || c->losing)
-        return;
-    who_is(g, c->fd, &c->identity, &who, c->proof);
+    if (c->identity.cert)
+        TRY(tls_still_good(g->tls, &c->stream, ret_why, err));
+    who_is(g, c->stream.fd, &c->identity, &who, c->proof);
+    *ret_why = REFUSAL_DENY_LIST;
+    if (tls_denies(g->tls, &c->identity, &who))
+        return refuse_denied(err);
     if (who.role == c->line->who.role && strcmp(who.name, c->line->who.name) == 0 &&
         strcmp(who.tenant, c->line->who.tenant) == 0) {
         (void)queue_line(&g->queue, &who); /* he may be in another group now */
-        return;
+        return true;
     }
-    err_set(&err, ERR_DENIED, "this connection is %s's no more", principal_text(&c->line->who));
-    err_hint(&err, "a token was revoked or is over, or keyd.conf says something else now");
-    conn_lose(g, c, &err);
+    *ret_why = REFUSAL_NO_MORE;
+    err_set(err, ERR_DENIED, "this connection is %s's no more", principal_text(&c->line->who));
+    return err_hint(err, "a token was revoked or is over, or keyd.conf says something else now");
+}
+
+static void cut_off(struct gate *g, struct conn *c, enum refusal why, const struct err *err)
+{
+    note(g, c, why, err->text);
+    conn_lose(g, c, err);
     abandon_calls(g, c);
+}
+
+static void judge(struct gate *g, struct conn *c)
+{
+    enum refusal why;
+    struct err err;
+
+    if (c->greeted && !c->losing && !holds(g, c, &why, &err))
+        cut_off(g, c, why, &err);
 }
 
 void conn_judge_all(struct gate *g)
 {
     for (struct conn *c = g->conns; c; c = c->next)
         judge(g, c);
+}
+
+void conn_set_tls(struct gate *g, struct tls *tls, uint32_t handshakes)
+{
+    tls_free(g->tls);
+    g->tls = tls;
+    g->handshakes = handshakes;
+    conn_judge_all(g);
+}
+
+static void expire(struct gate *g, struct conn *c)
+{
+    struct err err;
+
+    err_set(&err, ERR_DENIED, "the %s of this connection has expired",
+            c->identity.cert ? "client certificate or token" : "API token");
+    cut_off(g, c, c->identity.cert ? REFUSAL_CERT_EXPIRED : REFUSAL_TOKEN, &err);
+}
+
+void conn_check_second(struct gate *g)
+{
+    int64_t now = (int64_t)time(NULL);
+
+    for (struct conn *c = g->conns; c; c = c->next) {
+        if (!c->greeted || c->losing)
+            continue;
+        if (c->identity.until && c->identity.until < now)
+            expire(g, c);
+        else
+            watch_time(g, c);
+    }
 }
 
 const char *conn_proof(const struct conn *c)
@@ -491,56 +694,98 @@ const char *conn_proof(const struct conn *c)
 
 /* ---- coming and going */
 
-static struct conn *conn_new(struct gate *g, int fd)
+/* Answers are small and awaited; a peer whose machine has died is found out (tcp(7)). */
+static void set_tcp(int fd)
 {
-    struct identity identity;
+    static const struct {
+        int level, name, value;
+    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, 10},
+                   {IPPROTO_TCP, TCP_KEEPCNT, 3}};
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+}
+
+/* What the kernel says of who is there; over TLS nothing, until his hello. */
+static bool open_stream(const struct door *door, int fd, struct stream *ret, struct identity *id)
+{
+    *ret = (struct stream){.fd = fd};
+    *id = (struct identity){0};
+    if (door->kind == DOOR_UNIX)
+        return who_unix(fd, id);
+    set_tcp(fd);
+    return tls_accept(door->gate->tls, fd, ret);
+}
+
+static struct conn *conn_new(struct door *door, int fd)
+{
+    struct gate *g = door->gate;
     struct principal who;
-    char proof[PROOF_MAX];
     struct conn *c = mem_new(sizeof(*c));
 
-    if (!c || !who_unix(fd, &identity)) {
+    if (!c || !open_stream(door, fd, &c->stream, &c->identity)) {
         mem_free(c);
+        close(fd);
         return NULL;
     }
-    who_is(g, fd, &identity, &who, proof);
-    *c = (struct conn){.gate = g,
-                       .fd = fd,
-                       .line = queue_line(&g->queue, &who),
-                       .identity = identity,
-                       .readable = event_new(g->base, fd, EV_READ | EV_PERSIST, on_readable, c),
-                       .writable = event_new(g->base, fd, EV_WRITE, on_writable, c),
-                       .closed = event_new(g->base, fd, EV_CLOSED, on_closed, c)};
-    memcpy(c->proof, proof, sizeof(c->proof));
+    who_is(g, fd, &c->identity, &who, c->proof);
+    c->gate = g;
+    c->door = door;
+    c->line = queue_line(&g->queue, &who);
+    c->readable = event_new(g->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    c->writable = event_new(g->base, fd, EV_WRITE, on_writable, c);
+    c->closed = event_new(g->base, fd, EV_CLOSED, on_closed, c);
     if (c->line && c->readable && c->writable && c->closed)
         return c;
     free_events(c);
+    stream_close(&c->stream);
     mem_free(c);
     return NULL;
 }
 
-static void adopt(struct gate *g, int fd)
+static void enlist(struct gate *g, struct conn *c)
 {
-    struct conn *c = conn_new(g, fd);
-    struct err err;
-
-    if (!c) {
-        close(fd);
-        return;
-    }
     c->next = g->conns;
     if (g->conns)
         g->conns->prev = c;
     g->conns = c;
-    g->conn_count++;
+    c->door->connections++;
     c->line->connections++;
-    if (g->conn_count > g->limits.connections) {
-        err_set(&err, ERR_BUSY, "%u connections are open, and no more may be",
-                g->limits.connections);
-        err_hint(&err, "raise [limits] connections");
-        err_retry(&err, 1000);
-        conn_lose(g, c, &err);
-    }
+    if (c->door->kind == DOOR_TLS)
+        add_stranger(g, c);
     mark(c);
+}
+
+static void lose_one_too_many(struct gate *g, struct conn *c)
+{
+    struct err err;
+
+    err_set(&err, ERR_BUSY, "%u connections are open, and no more may be", g->limits.connections);
+    err_hint(&err, "raise [limits] connections");
+    err_retry(&err, 1000);
+    conn_lose(g, c, &err);
+}
+
+/* A stranger over TLS makes way for the next; whoever has said his hello stays. */
+static void adopt(struct door *door, int fd)
+{
+    struct gate *g = door->gate;
+    struct conn *c = conn_new(door, fd);
+
+    if (!c)
+        return;
+    enlist(g, c);
+    if (g->stranger_count > g->handshakes) {
+        struct conn *oldest = g->strangers;
+
+        no_stranger(g, oldest);
+        turn_away(oldest, REFUSAL_CROWDED_OUT, "");
+    }
+    if (door->connections > g->limits.connections)
+        lose_one_too_many(g, c);
 }
 
 static bool out_of_files(int e)
@@ -549,8 +794,9 @@ static bool out_of_files(int e)
 }
 
 /* Else the loop would turn for nothing, at full speed, until somebody leaves. */
-static void pause_accepting(struct gate *g)
+static void pause_accepting(struct door *door)
 {
+    struct gate *g = door->gate;
     uint64_t now = clock_us();
 
     if (!g->files_told || now - g->files_told > FILES_TELL_US) {
@@ -558,23 +804,32 @@ static void pause_accepting(struct gate *g)
         log_line(LOG_LEVEL_WARNING,
                  "no descriptor for another connection, %u are open: raise the limit of open "
                  "files (LimitNOFILE=, ulimit -n)",
-                 g->conn_count);
+                 conn_count(g));
     }
-    event_del(g->accept_event);
-    g->accept_paused = true;
+    event_del(door->event);
+    door->paused = true;
 }
 
-void conn_accept(struct gate *g, int listener)
+void conn_accept(struct door *door)
 {
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd < 0 && out_of_files(errno))
-            pause_accepting(g);
+            pause_accepting(door);
         if (fd < 0)
             return;
-        adopt(g, fd);
+        adopt(door, fd);
     }
+}
+
+uint32_t conn_count(const struct gate *g)
+{
+    uint32_t n = 0;
+
+    for (int i = 0; i < DOORS; i++)
+        n += g->doors[i].connections;
+    return n;
 }
 
 bool conn_unread(const struct gate *g)

@@ -7,9 +7,8 @@
 
 #include "keyd/gate/state.h"
 
-/* Accepts what waits on the listening socket. Without descriptors for more it sets accept_paused.
- */
-void conn_accept(struct gate *g, int listener);
+/* Accepts what waits at the door. Without descriptors for more it pauses the door. */
+void conn_accept(struct door *door);
 
 /* The line of whoever's connection it is. */
 struct line *conn_line(const struct conn *c);
@@ -17,8 +16,12 @@ struct line *conn_line(const struct conn *c);
 /* Who somebody is may have changed: whoever is not any more who he was loses his connection. */
 void conn_judge_all(struct gate *g);
 
+/* Takes new settings over for connections to come (tls may be NULL: none), and judges those that
+ * live by them. Owns tls. */
+void conn_set_tls(struct gate *g, struct tls *tls, uint32_t handshakes);
+
 /* The hello was said, maybe with a token (NULL or empty: none): says who that is. ERR_DENIED for
- * nobody. */
+ * nobody; that is counted and logged already. */
 bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err) MUST_USE;
 
 /* How he proved who he is: "user=www-data", "API token 1f2e3d4c". */
@@ -48,6 +51,12 @@ void conn_end(struct conn *c);
 
 /* Sends what waits and reads on, for all connections that something happened to. */
 void conn_flush_dirty(struct gate *g);
+
+/* How many connections there are. */
+uint32_t conn_count(const struct gate *g);
+
+/* Once a second while one can expire: ends those whose certificate or token has. */
+void conn_check_second(struct gate *g);
 
 /* Whether a client has not read all its answers yet. */
 bool conn_unread(const struct gate *g);

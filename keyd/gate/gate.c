@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <event2/util.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,9 +13,11 @@
 #include "keyd/gate/keys.h"
 #include "keyd/gate/state.h"
 #include "keyd/gate/status.h"
+#include "keyd/gate/tls.h"
 #include "keyd/gate/who.h"
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
+#include "keyd/process/sealed.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
@@ -43,8 +46,18 @@ static void get_settings(struct gate *g, struct msg *m)
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
-    (void)what;
-    conn_accept(arg, fd);
+    (void)fd, (void)what;
+    conn_accept(arg);
+}
+
+static bool open_door(struct gate *g, enum door_kind kind, int listener)
+{
+    struct door *door = &g->doors[kind];
+
+    evutil_make_socket_nonblocking(listener);
+    *door = (struct door){.kind = kind, .gate = g, .fd = listener};
+    door->event = event_new(g->base, listener, EV_READ | EV_PERSIST, on_accept, door);
+    return door->event && event_add(door->event, NULL) == 0;
 }
 
 static void fail_start(struct gate *g, const struct err *err)
@@ -86,16 +99,54 @@ static void on_start(struct gate *g, struct msg *m)
     int listener = msg_take_fd(m);
     msg_end(m, g->parent);
     raise_files();
-    evutil_make_socket_nonblocking(listener);
-    g->accept_event = event_new(g->base, listener, EV_READ | EV_PERSIST, on_accept, g);
-    if (!g->accept_event || event_add(g->accept_event, NULL) != 0) {
+    if (!open_door(g, DOOR_UNIX, listener)) {
         err_set(&err, ERR_INTERNAL, "no event for the listening socket");
         fail_start(g, &err);
     }
-    if (!confine(landlock_optional, &err))
+    if (!tls_init(&err) || !confine(landlock_optional, &err))
         fail_start(g, &err);
     chan_put(g->parent, MSG_READY);
     chan_end(g->parent);
+}
+
+/* The parent has looked at the bundle: what it holds is good, unless memory is short. */
+static bool read_tls(int fd, struct tls **ret, struct err *err)
+{
+    const uint8_t *bundle;
+    size_t len;
+
+    TRY(sealed_map("the TLS files", fd, &bundle, &len, err));
+    bool ok = tls_make(ret, bundle, len, err);
+    munmap((void *)bundle, len);
+    return ok;
+}
+
+static void take_tls(struct gate *g, int bundle, uint32_t handshakes)
+{
+    struct tls *tls = NULL;
+    struct err err;
+    char line[600];
+
+    if (bundle < 0 || read_tls(bundle, &tls, &err))
+        conn_set_tls(g, tls, handshakes);
+    else
+        log_line(LOG_LEVEL_ERROR, "TLS stays as it was: %s", log_err(&err, line, sizeof(line)));
+    if (bundle >= 0)
+        close(bundle);
+}
+
+static void on_tls(struct gate *g, struct msg *m)
+{
+    uint32_t handshakes = rd_u32(&m->body);
+    bool has_bundle = rd_u8(&m->body) != 0, has_listener = rd_u8(&m->body) != 0;
+    int bundle = has_bundle ? msg_take_fd(m) : -1, listener = has_listener ? msg_take_fd(m) : -1;
+
+    msg_end(m, g->parent);
+    if ((has_bundle && bundle < 0) || (has_listener && listener < 0))
+        msg_fatal(g->parent, "TLS without its descriptors");
+    take_tls(g, bundle, handshakes);
+    if (has_listener && !open_door(g, DOOR_TLS, listener))
+        log_line(LOG_LEVEL_ERROR, "no event for the TLS socket: nobody is let in there");
 }
 
 static void drop_custodian(struct gate *g)
@@ -167,8 +218,9 @@ static void on_status(struct gate *g, struct msg *m)
 static void on_drain(struct gate *g, struct msg *m)
 {
     msg_end(m, g->parent);
-    if (g->accept_event)
-        event_del(g->accept_event);
+    for (int i = 0; i < DOORS; i++)
+        if (g->doors[i].event)
+            event_del(g->doors[i].event);
     g->draining = true;
 }
 
@@ -191,6 +243,9 @@ static void on_parent_msg(struct gate *g, struct msg *m)
         get_settings(g, m);
         msg_end(m, g->parent);
         conn_judge_all(g);
+        return;
+    case MSG_TLS:
+        on_tls(g, m);
         return;
     case MSG_DRAIN:
         on_drain(g, m);
@@ -233,8 +288,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     g->ticking = false;
     dispatch_check_time(g);
     status_check_time(g);
-    if (g->accept_paused && !g->draining && event_add(g->accept_event, NULL) == 0)
-        g->accept_paused = false;
+    for (int i = 0; i < DOORS; i++)
+        if (g->doors[i].paused && !g->draining && event_add(g->doors[i].event, NULL) == 0)
+            g->doors[i].paused = false;
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    conn_check_second(arg);
 }
 
 /* The tick runs only while something waits: calls, or bytes for another process whose socket was
@@ -242,7 +304,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void set_tick(struct gate *g)
 {
     static const struct timeval period = {0, TICK_US};
-    bool waits = g->open_calls > 0 || g->accept_paused || g->draining || dispatch_unsent(g) ||
+    bool paused = g->doors[DOOR_UNIX].paused || g->doors[DOOR_TLS].paused;
+    bool waits = g->open_calls > 0 || paused || g->draining || dispatch_unsent(g) ||
                  chan_pending(g->parent) || chan_pending(&g->custodian);
 
     if (!waits || g->ticking)
@@ -292,7 +355,8 @@ static bool set_up(struct gate *g, struct chan *parent)
         return false;
     g->parent_event = event_new(g->base, parent->fd, EV_READ | EV_PERSIST, on_parent, g);
     g->tick = event_new(g->base, -1, 0, on_tick, g);
-    return g->parent_event && g->tick && event_add(g->parent_event, NULL) == 0;
+    g->second = event_new(g->base, -1, 0, on_second, g);
+    return g->parent_event && g->tick && g->second && event_add(g->parent_event, NULL) == 0;
 }
 
 int gate_main(struct chan *parent)

@@ -51,7 +51,7 @@ static void refuse_hello(struct gate *g, struct call *call, const struct err *er
 {
     struct conn *c = call->conn;
 
-    call_fail(g, call, err);
+    call_refuse(g, call, err); /* conn_identify has logged it */
     conn_end(c);
 }
 

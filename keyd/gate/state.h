@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "keyd/gate/refusals.h"
 #include "keyd/policy/principal.h"
 #include "keyd/process/access.h"
 #include "keyd/process/msg.h"
@@ -19,6 +20,7 @@
 
 struct conn;
 struct line;
+struct tls;
 
 struct call_list {
     struct call *first, *last;
@@ -87,6 +89,18 @@ struct limits {
     uint32_t signer_timeout_ms;
 };
 
+/* The two ways in. Each has its own share of connections. */
+enum door_kind { DOOR_UNIX, DOOR_TLS, DOORS };
+
+struct door {
+    enum door_kind kind;
+    struct gate *gate;
+    int fd; /* it listens; -1: there is none */
+    struct event *event;
+    bool paused; /* no descriptors; the tick tries again */
+    uint32_t connections;
+};
+
 struct counters {
     uint64_t signed_total, refused_total, busy_total, retried_total;
 };
@@ -96,14 +110,18 @@ struct gate {
     enum verb_socket socket;
     struct event_base *base;
     struct chan *parent;
-    struct event *parent_event, *accept_event, *tick;
+    struct event *parent_event, *tick;
     bool ticking, draining;
     struct limits limits;
+    struct door doors[DOORS];
     struct conn *conns, *dirty;
-    uint32_t conn_count;
+    struct conn *strangers, *strangers_last; /* over TLS, without a hello; the oldest first */
+    uint32_t stranger_count, handshakes;     /* and how many there may be */
+    struct tls *tls;                         /* NULL: not configured */
+    struct event *second;                    /* runs while something of a connection can expire */
+    struct refusals refusals;
     size_t buffered;      /* bytes of all connections' buffers: at most half of buffers-mib */
     size_t call_bytes;    /* and of calls that wait or are served: the other half */
-    bool accept_paused;   /* no descriptors; the tick tries again */
     uint64_t files_told;  /* when the log was told so */
     uint64_t drain_until; /* for answers that are not read, once no call is open */
     struct table table;

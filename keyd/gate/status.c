@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keyd/gate/call.h"
+#include "keyd/gate/conn.h"
 #include "keyd/gate/dispatch.h"
 #include "keyd/process/log.h"
 #include "keyd/process/tally.h"
@@ -12,6 +13,7 @@
 #define WAIT_US       1000000
 #define PROCESSES_MAX 256
 #define EXITS_MAX     64
+#define KINDS_MAX     128 /* of refusals */
 #define WORDS_MAX     64
 #define ASKS_MAX      64 /* at once: each costs every process of keyd a message */
 
@@ -66,12 +68,57 @@ static void put_schemes(struct arena *a, struct filling *f)
     }
 }
 
+/* Adds a count under its reason; what has no room is left out. */
+static void add_refusal(struct arena *a, reply *r, const char *reason, uint64_t count)
+{
+    for (size_t i = 0; i < r->n_refusals; i++) {
+        if (strcmp(r->refusals[i]->reason, reason) == 0) {
+            r->refusals[i]->count += count;
+            return;
+        }
+    }
+    if (!r->refusals)
+        r->refusals = arena_alloc(a, KINDS_MAX * sizeof(*r->refusals));
+    Keyd__V1__Refusal *one = arena_alloc(a, sizeof(*one));
+    if (!r->refusals || !one || r->n_refusals == KINDS_MAX)
+        return;
+    keyd__v1__refusal__init(one);
+    one->reason = arena_dup(a, reason, strlen(reason));
+    one->count = count;
+    if (one->reason)
+        r->refusals[r->n_refusals++] = one;
+}
+
+static void get_refusals(struct arena *a, reply *r, struct msg *m)
+{
+    uint32_t n = rd_u32(&m->body);
+
+    for (uint32_t i = 0; i < n && !m->body.failed; i++) {
+        char reason[96];
+
+        msg_get_str(m, reason, sizeof(reason));
+        uint64_t count = rd_u64(&m->body);
+        if (!m->body.failed)
+            add_refusal(a, r, reason, count);
+    }
+}
+
+static void put_own_refusals(const struct gate *g, struct arena *a, reply *r)
+{
+    char reason[96];
+    uint64_t count;
+
+    for (size_t i = 0; refusal_at(&g->refusals, i, reason, sizeof(reason), &count); i++)
+        add_refusal(a, r, reason, count);
+}
+
 static void finish(struct gate *g, struct call *call)
 {
     struct filling *f = call->status;
     envelope answer = KEYD__V1__ENVELOPE__INIT;
 
     put_schemes(&call->arena, f);
+    put_own_refusals(g, &call->arena, &f->reply);
     answer.body_case = KEYD__V1__ENVELOPE__BODY_STATUS_REPLY;
     answer.status_reply = &f->reply;
     call_answer(g, call, &answer);
@@ -254,7 +301,7 @@ static void get_signer(struct filling *f, Keyd__V1__Process *p, struct msg *m)
     get_tallies(f, m);
 }
 
-static void get_queue(reply *r, struct msg *m)
+static void get_signing_gate(struct arena *a, reply *r, struct msg *m)
 {
     r->queue->waiting = rd_u32(&m->body);
     r->queue->at_signers = rd_u32(&m->body);
@@ -263,6 +310,7 @@ static void get_queue(reply *r, struct msg *m)
     r->queue->refused_total = rd_u64(&m->body);
     r->queue->busy_total = rd_u64(&m->body);
     r->queue->retried_total = rd_u64(&m->body);
+    get_refusals(a, r, m);
 }
 
 static void get_words(struct arena *a, struct msg *m, size_t *ret_n, char ***ret)
@@ -301,7 +349,7 @@ static void get_figures(struct arena *a, struct filling *f, enum proc proc, Keyd
     if (proc == PROC_SIGNER)
         get_signer(f, p, m);
     else if (proc == PROC_GATE_SIGNING)
-        get_queue(&f->reply, m);
+        get_signing_gate(a, &f->reply, m);
     else
         get_custodian(a, &f->reply, m);
 }
@@ -349,10 +397,11 @@ void status_report(struct gate *g, uint64_t ask)
     put_u32(p, 0);
     put_u32(p, (uint32_t)g->queue.count);
     put_u32(p, (uint32_t)dispatch_at_servers(g));
-    put_u32(p, g->conn_count);
+    put_u32(p, conn_count(g));
     put_u64(p, g->counters.signed_total);
     put_u64(p, g->counters.refused_total);
     put_u64(p, g->counters.busy_total);
     put_u64(p, g->counters.retried_total);
+    refusals_put(p, &g->refusals);
     chan_end(p);
 }

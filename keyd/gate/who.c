@@ -40,12 +40,21 @@ void who_get_rules(struct gate *g, struct msg *m)
 
 /* ---- grants and tokens */
 
+/* What lines have found points into the old table, whose version may be the new one's too: the same
+ * one comes from the parent and from the custodian. */
+static void forget_granted(struct gate *g)
+{
+    for (struct line *line = g->queue.lines; line; line = line->next)
+        line->granted_slots = 0;
+}
+
 static void take_access(struct gate *g, struct access *now)
 {
     if (now->version < g->access.version) { /* the parent's copy may come after the custodian's */
         access_free(now);
         return;
     }
+    forget_granted(g);
     access_free(&g->access);
     g->access = *now;
     conn_judge_all(g);
@@ -106,6 +115,8 @@ bool who_take_token(struct gate *g, struct identity *id, const char *text, struc
     }
     memcpy(id->token_hash, hash, sizeof(id->token_hash));
     id->token = true;
+    if (!id->until || (int64_t)t->expires < id->until)
+        id->until = (int64_t)t->expires;
     return true;
 }
 

@@ -24,6 +24,7 @@ struct identity {
     uint8_t spki[KEY_ID_LEN];
     bool token; /* it said one that was good: */
     uint8_t token_hash[ACCESS_HASH_LEN];
+    int64_t until; /* seconds since 1970: then the first of them expires; 0: none does */
 };
 
 /* Reads the rules out of MSG_START or MSG_RELOAD. */

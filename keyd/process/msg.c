@@ -63,6 +63,7 @@ static const struct rule {
     {MSG_ACCESS, "ACCESS", P, G, 8, 1},
     {MSG_ACCESS_DONE, "ACCESS_DONE", G, C, 8, 0},
     {MSG_TOKEN_USED, "TOKEN_USED", G, C, 32, 0},
+    {MSG_TLS, "TLS", P, G, 6, 2},
     {MSG_BENCH, "BENCH", C, S, 9, 0},
     {MSG_BENCHED, "BENCHED", S, C, 4 * KIB, 0},
     {MSG_PIN_ASK, "PIN_ASK", C, P, 8, 0},

@@ -67,6 +67,9 @@ enum msg_type {
     MSG_ACCESS,      /* u64 version + sealed memory file, see access.h; the parent keeps it too */
     MSG_ACCESS_DONE, /* gate: u64 version, it is in force here */
     MSG_TOKEN_USED,  /* gate -> custodian: hash of a token, at most once a minute for each */
+    /* the TLS listener: parent -> gate, after START and at each reload */
+    MSG_TLS, /* u32 handshakes, u8 and u8: whether a bundle (gate.h) as sealed memory file, and the
+              * listening socket, come with it */
     /* custodian <-> signer: how fast the token is */
     MSG_BENCH, /* u32 run, u8 key type (0: forget the key), u32 ms to sign (0: only make the key) */
     MSG_BENCHED, /* u32 run, error, u64 us to make the key, u64 us signed, u32 count of filled

@@ -4,18 +4,23 @@
  *
  *   bench_sign --socket PATH --ref REF.pem --scheme 0x0403 [--in-flight N] [--connections N]
  *              [--library] [--seconds N] [--server PID]...
+ *              [--tls PORT --cert FILE --client-key FILE --ca FILE]
  *
  * Without --library it speaks the protocol itself, from one thread, and keeps exactly so many
  * requests in flight all the time: a new one for each answer. This costs the machine least, and the
  * time of every request is known. With --library it calls libkeyd as its users do: keyd_sign where
  * a connection has one request in flight, else keyd_sign_batch (whose single times are not known).
- * The first answer on every connection is verified under the key; any error ends the run.
+ * With --tls it goes over TCP to that port of 127.0.0.1, with mutual TLS 1.3, instead of the
+ * socket. The first answer on every connection is verified under the key; any error ends the run.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <poll.h>
 #include <pthread.h>
@@ -42,6 +47,9 @@ static struct {
     const char *socket, *ref;
     const struct scheme *scheme;
     unsigned in_flight, connections, seconds;
+    unsigned tls; /* a port; 0: the socket */
+    const char *cert, *key, *ca;
+    SSL_CTX *ctx;
     bool library;
     struct servers servers;
 } set = {.in_flight = 1, .connections = 1, .seconds = 2};
@@ -100,6 +108,7 @@ struct slot {
 
 struct link {
     int fd;
+    SSL *ssl; /* NULL: plain */
     bool verified;
     unsigned window;
     struct slot slots[WINDOW_MAX];
@@ -146,7 +155,7 @@ static void put_sign(struct link *l, unsigned slot)
     put(l, &e);
 }
 
-static void link_open(struct link *l, unsigned window)
+static void open_unix(struct link *l)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
@@ -155,6 +164,41 @@ static void link_open(struct link *l, unsigned window)
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(l->fd >= 0 && connect(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "%s: %s",
          set.socket, strerror(errno));
+}
+
+static void open_tls(struct link *l)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)set.tls),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int one = 1;
+
+    l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(l->fd >= 0 && connect(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "port %u: %s",
+         set.tls, strerror(errno));
+    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    l->ssl = SSL_new(set.ctx);
+    must(l->ssl && SSL_set_fd(l->ssl, l->fd) == 1 && SSL_connect(l->ssl) == 1, "no handshake");
+}
+
+static void make_context(void)
+{
+    set.ctx = SSL_CTX_new(TLS_client_method());
+    must(set.ctx && set.cert && set.key && set.ca &&
+             SSL_CTX_use_certificate_file(set.ctx, set.cert, SSL_FILETYPE_PEM) == 1 &&
+             SSL_CTX_use_PrivateKey_file(set.ctx, set.key, SSL_FILETYPE_PEM) == 1 &&
+             SSL_CTX_load_verify_file(set.ctx, set.ca) == 1,
+         "--cert, --client-key and --ca are files in PEM");
+    SSL_CTX_set_verify(set.ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_mode(set.ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
+static void link_open(struct link *l, unsigned window)
+{
+    if (set.tls)
+        open_tls(l);
+    else
+        open_unix(l);
     fcntl(l->fd, F_SETFL, O_NONBLOCK);
     l->window = window;
     put_hello(l);
@@ -164,9 +208,10 @@ static void link_open(struct link *l, unsigned window)
 
 static void link_flush(struct link *l)
 {
-    ssize_t n = send(l->fd, l->out, l->out_len, MSG_NOSIGNAL);
+    ssize_t n = l->ssl ? SSL_write(l->ssl, l->out, (int)l->out_len)
+                       : send(l->fd, l->out, l->out_len, MSG_NOSIGNAL);
 
-    must(n >= 0 || errno == EAGAIN, "send: %s", strerror(errno));
+    must(n > 0 || (l->ssl ? SSL_want_write(l->ssl) : errno == EAGAIN), "send: %s", strerror(errno));
     if (n > 0) {
         l->out_len -= (size_t)n;
         memmove(l->out, l->out + n, l->out_len);
@@ -213,10 +258,12 @@ static void take(struct link *l, const uint8_t *p, size_t len)
 
 static void link_read(struct link *l)
 {
-    ssize_t n = recv(l->fd, l->in + l->in_len, sizeof(l->in) - l->in_len, 0);
-    size_t at = 0, len;
+    uint8_t *room = l->in + l->in_len;
+    size_t at = 0, len, space = sizeof(l->in) - l->in_len;
+    ssize_t n = l->ssl ? SSL_read(l->ssl, room, (int)space) : recv(l->fd, room, space, 0);
 
-    must(n > 0 || (n < 0 && errno == EAGAIN), "keyd ended the connection");
+    must(n > 0 || (l->ssl ? SSL_want_read(l->ssl) : n < 0 && errno == EAGAIN),
+         "keyd ended the connection");
     if (n > 0)
         l->in_len += (size_t)n;
     while (frame_peek(l->in + at, l->in_len - at, FRAME_CAP_SIGNING, &len) == FRAME_WHOLE) {
@@ -248,7 +295,9 @@ static void *run_wire(void *arg)
         must(poll(polls, set.connections, 5000) > 0, "no answer for five seconds");
         for (unsigned i = 0; i < set.connections; i++)
             if (polls[i].revents & ~POLLOUT)
-                link_read(&links[i]);
+                do
+                    link_read(&links[i]);
+                while (links[i].ssl && SSL_pending(links[i].ssl) > 0);
     }
     for (unsigned i = 0; i < set.connections; i++)
         close(links[i].fd);
@@ -352,6 +401,10 @@ static void read_options(int argc, char **argv)
         {"seconds", required_argument, NULL, 't'},
         {"server", required_argument, NULL, 'p'},
         {"library", no_argument, NULL, 'l'},
+        {"tls", required_argument, NULL, 'T'},
+        {"cert", required_argument, NULL, 'C'},
+        {"client-key", required_argument, NULL, 'K'},
+        {"ca", required_argument, NULL, 'A'},
         {0},
     };
     int o;
@@ -383,10 +436,26 @@ static void read_options(int argc, char **argv)
         case 'l':
             set.library = true;
             break;
+        case 'T':
+            set.tls = (unsigned)number_of("tls", optarg, 1, 65535);
+            break;
+        case 'C':
+            set.cert = optarg;
+            break;
+        case 'K':
+            set.key = optarg;
+            break;
+        case 'A':
+            set.ca = optarg;
+            break;
         default:
             exit(2);
         }
-    must(set.socket && set.ref && set.scheme, "--socket, --ref and --scheme are needed");
+    must((set.socket || set.tls) && set.ref && set.scheme,
+         "--socket (or --tls), --ref and --scheme are needed");
+    must(!set.tls || !set.library, "--tls is for the wire");
+    if (set.tls)
+        make_context();
     must(set.in_flight % set.connections == 0, "--in-flight is no multiple of --connections");
 }
 

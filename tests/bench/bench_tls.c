@@ -3,9 +3,12 @@
  * bench_tls: full TLS 1.3 handshakes per second with a server on loopback.
  *
  *   bench_tls --port N [--threads N] [--seconds N] [--server PID]...
+ *             [--cert FILE --key FILE --say hello|line]
  *
  * Every handshake is on a connection of its own, resumes nothing, and verifies the server's
- * signature (not the certificate's chain).
+ * signature (not the certificate's chain). With --cert the client proves who it is, which the
+ * server looks at after the client is done: so it says something then (keyd's Hello, or a line for
+ * `openssl s_server -rev`), and a connection counts when an answer has come.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -27,6 +30,7 @@
 
 static struct {
     unsigned port, threads, seconds;
+    const char *cert, *key, *say;
     struct servers servers;
 } set = {.threads = 8, .seconds = 2};
 
@@ -56,6 +60,19 @@ static int connect_tcp(void)
     return fd;
 }
 
+/* Envelope { id: 1, hello { version_min: 1, version_max: 1 } } in its frame. */
+static const unsigned char hello[] = {0, 0, 0, 8, 0x08, 1, 0x52, 4, 0x08, 1, 0x10, 1};
+
+static void say_and_hear(SSL *ssl)
+{
+    bool keyd = strcmp(set.say, "hello") == 0;
+    const void *text = keyd ? (const void *)hello : "line\n";
+    char answer[512];
+
+    must(SSL_write(ssl, text, keyd ? (int)sizeof(hello) : 5) > 0, "nothing can be said");
+    must(SSL_read(ssl, answer, sizeof(answer)) > 0, "the server does not want us");
+}
+
 static void handshake(struct worker *w)
 {
     uint64_t begun = now_ns();
@@ -65,6 +82,8 @@ static void handshake(struct worker *w)
     must(ssl && SSL_set_fd(ssl, fd) == 1, "no memory");
     must(SSL_connect(ssl) == 1, "a handshake failed");
     must(!SSL_session_reused(ssl), "a handshake was resumed");
+    if (set.say)
+        say_and_hear(ssl);
     if (run.measuring) {
         histogram_add(&w->histogram, now_ns() - begun);
         run.done++;
@@ -83,11 +102,10 @@ static void *work(void *arg)
 static void read_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},
-        {"threads", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'},
-        {"server", required_argument, NULL, 's'},
-        {0},
+        {"port", required_argument, NULL, 'p'},    {"threads", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 't'}, {"server", required_argument, NULL, 's'},
+        {"cert", required_argument, NULL, 'c'},    {"key", required_argument, NULL, 'k'},
+        {"say", required_argument, NULL, 'S'},     {0},
     };
     int o;
 
@@ -104,6 +122,15 @@ static void read_options(int argc, char **argv)
             break;
         case 's':
             servers_add(&set.servers, optarg);
+            break;
+        case 'c':
+            set.cert = optarg;
+            break;
+        case 'k':
+            set.key = optarg;
+            break;
+        case 'S':
+            set.say = optarg;
             break;
         default:
             exit(2);
@@ -125,6 +152,10 @@ int main(int argc, char **argv)
     run.ctx = SSL_CTX_new(TLS_client_method());
     must(run.ctx && SSL_CTX_set_min_proto_version(run.ctx, TLS1_3_VERSION), "no TLS 1.3");
     SSL_CTX_set_session_cache_mode(run.ctx, SSL_SESS_CACHE_OFF);
+    if (set.cert)
+        must(SSL_CTX_use_certificate_file(run.ctx, set.cert, SSL_FILETYPE_PEM) == 1 &&
+                 SSL_CTX_use_PrivateKey_file(run.ctx, set.key, SSL_FILETYPE_PEM) == 1,
+             "%s cannot be used", set.cert);
     for (unsigned i = 0; i < set.threads; i++)
         must(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0, "no thread");
     sleep_ns(WARM_UP_NS);

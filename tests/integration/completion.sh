@@ -62,9 +62,9 @@ case_options() {
         offered "$(options_of "$name")" "$name" -
     done
     offered "$(options_of)" --
-    offered "--tenant --timeout --type" keys-generate --t
+    offered "--tenant --timeout --tls-ca --tls-cert --tls-key --token-file --type" keys-generate --t
     # what was given once is not offered again, unless it may be
-    offered "--timeout --type" keys-generate --tenant acme --t
+    offered "--timeout --tls-ca --tls-cert --tls-key --token-file --type" keys-generate --tenant acme --t
     offered "--san" csr --san a.example --sa
 }
 

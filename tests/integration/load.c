@@ -5,7 +5,7 @@
  * status. Every thread shares the one client, as a TLS server's threads do.
  *
  *   load --socket PATH --key REF.pem [--scheme HEX] [--threads N] [--batch N] [--seconds N]
- *        [--deadline MS] [--repeat]
+ *        [--deadline MS] [--repeat] [--tls-ca FILE --tls-cert FILE --tls-key FILE]
  *
  * It ends after --seconds, or at SIGTERM. The first signature is told by a line "running" on
  * stdout, the end by "signed=N failed=N repeated=N slowest_ms=N". --repeat: a call that failed with
@@ -37,6 +37,7 @@
 
 static struct {
     const char *socket, *ref;
+    const char *tls_ca, *tls_cert, *tls_key;
     unsigned scheme, threads, batch, seconds, deadline_ms;
     bool repeat;
 } set = {.scheme = 0x0403, .threads = 4, .batch = 1, .deadline_ms = 2000};
@@ -232,15 +233,13 @@ static unsigned number(const char *text, int base, unsigned max)
 
 static bool read_arguments(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
-                                            {"key", required_argument, NULL, 'k'},
-                                            {"scheme", required_argument, NULL, 'c'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"seconds", required_argument, NULL, 'S'},
-                                            {"deadline", required_argument, NULL, 'd'},
-                                            {"repeat", no_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'},   {"key", required_argument, NULL, 'k'},
+        {"scheme", required_argument, NULL, 'c'},   {"threads", required_argument, NULL, 't'},
+        {"batch", required_argument, NULL, 'b'},    {"seconds", required_argument, NULL, 'S'},
+        {"deadline", required_argument, NULL, 'd'}, {"repeat", no_argument, NULL, 'r'},
+        {"tls-ca", required_argument, NULL, 'A'},   {"tls-cert", required_argument, NULL, 'C'},
+        {"tls-key", required_argument, NULL, 'K'},  {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
@@ -268,6 +267,15 @@ static bool read_arguments(int argc, char **argv)
         case 'r':
             set.repeat = true;
             break;
+        case 'A':
+            set.tls_ca = optarg;
+            break;
+        case 'C':
+            set.tls_cert = optarg;
+            break;
+        case 'K':
+            set.tls_key = optarg;
+            break;
         default:
             return false;
         }
@@ -291,13 +299,20 @@ int main(int argc, char **argv)
     struct keyd_error error = {0};
     if (!read_arguments(argc, argv)) {
         fputs("usage: load --socket PATH --key REF.pem [--scheme HEX] [--threads N] [--batch N]\n"
-              "            [--seconds N] [--deadline MS] [--repeat]\n",
+              "            [--seconds N] [--deadline MS] [--repeat]\n"
+              "            [--tls-ca FILE --tls-cert FILE --tls-key FILE]\n",
               stderr);
         return 2;
     }
     if (!read_reference())
         return 2;
-    if (keyd_client_new(&run.client, set.socket, set.deadline_ms, "load", &error) != KEYD_OK) {
+    const struct keyd_options client = {.endpoint = set.socket,
+                                        .deadline_ms = set.deadline_ms,
+                                        .name = "load",
+                                        .certificate = set.tls_cert,
+                                        .key = set.tls_key,
+                                        .ca = set.tls_ca};
+    if (keyd_client_open(&run.client, &client, &error) != KEYD_OK) {
         fprintf(stderr, "load: %s\n", error.message);
         return 2;
     }

@@ -76,6 +76,9 @@ bool keyfile_check_cert_bytes(const uint8_t *p, size_t n, const char *name,
 bool keyfile_pass_from_file(void *arg, const char *file, unsigned attempt, struct secret *ret,
                             struct err *err) MUST_USE;
 
+/* Asks for any secret at the terminal, without echo. ERR_DENIED: there is no terminal. */
+bool keyfile_ask(const char *prompt, struct secret *ret, struct err *err) MUST_USE;
+
 /* Passphrases from the terminal, never from stdin; arg is not used. */
 bool keyfile_pass_from_terminal(void *arg, const char *file, unsigned attempt, struct secret *ret,
                                 struct err *err) MUST_USE;

@@ -25,28 +25,38 @@ bool keyfile_pass_from_file(void *arg, const char *file, unsigned attempt, struc
     return secret_read_file(ret, path, PASSPHRASE_MAX, err);
 }
 
-bool keyfile_pass_from_terminal(void *arg, const char *file, unsigned attempt, struct secret *ret,
-                                struct err *err)
+/* What is typed at the terminal, unseen; `nobody` is the error when there is none. */
+static bool ask(const char *prompt, const char *nobody, struct secret *ret, struct err *err)
 {
-    char prompt[QUOTE_SIZE + 64], name[QUOTE_SIZE];
     struct secret s = {0};
 
-    (void)arg;
     TRY(secret_new(&s, PASSPHRASE_MAX + 1, err));
-    snprintf(prompt, sizeof(prompt),
-             "%spassphrase of %s: ", attempt > 1 ? "wrong; once more, " : "", quote(file, name));
     if (!readpassphrase(prompt, (char *)s.bytes, PASSPHRASE_MAX + 1,
                         RPP_ECHO_OFF | RPP_REQUIRE_TTY)) {
         int e = errno;
 
         secret_free(&s);
-        if (e == EINTR)
-            return err_set(err, ERR_DENIED, "no passphrase was given");
-        err_set(err, ERR_DENIED,
-                "the private key is encrypted, and there is no terminal to ask at");
-        return err_hint(err, "--passphrase-file FILE");
+        return err_set(err, ERR_DENIED, "%s", e == EINTR ? "nothing was given" : nobody);
     }
     s.len = strlen((char *)s.bytes);
     *ret = s;
     return true;
+}
+
+bool keyfile_ask(const char *prompt, struct secret *ret, struct err *err)
+{
+    return ask(prompt, "there is no terminal to ask at", ret, err);
+}
+
+bool keyfile_pass_from_terminal(void *arg, const char *file, unsigned attempt, struct secret *ret,
+                                struct err *err)
+{
+    char prompt[QUOTE_SIZE + 64], name[QUOTE_SIZE];
+
+    (void)arg;
+    snprintf(prompt, sizeof(prompt),
+             "%spassphrase of %s: ", attempt > 1 ? "wrong; once more, " : "", quote(file, name));
+    return ask(prompt, "the private key is encrypted, and there is no terminal to ask at", ret,
+               err) ||
+           err_hint(err, "--passphrase-file FILE");
 }

@@ -377,6 +377,12 @@ struct rig_stats rig_stats(struct rig *r)
     s.refused_total = rd_u64(&m.body);
     s.busy_total = rd_u64(&m.body);
     s.retried_total = rd_u64(&m.body);
+    for (uint32_t n = rd_u32(&m.body); n > 0; n--) {
+        char reason[96];
+
+        msg_get_str(&m, reason, sizeof(reason));
+        (void)rd_u64(&m.body);
+    }
     msg_end(&m, &r->parent);
     return s;
 }

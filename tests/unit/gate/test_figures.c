@@ -313,6 +313,11 @@ static void tell_signing_gate(struct rig *r, uint64_t number)
         put_u32(&r->gate, i);
     for (uint64_t i = 4; i <= 7; i++)
         put_u64(&r->gate, i);
+    put_u32(&r->gate, 2); /* refusals */
+    put_str(&r->gate, "not TLS");
+    put_u64(&r->gate, 8);
+    put_str(&r->gate, "sign: BAD_SHAPE");
+    put_u64(&r->gate, 9);
     end_stats(r);
 }
 
