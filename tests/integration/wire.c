@@ -21,6 +21,7 @@
  *   padded=N          a ping whose body is N bytes long (a field that nobody knows)
  *   half-close        no more will be said (shutdown(2))
  *   connect=N         N more connections, kept open and silent
+ *   wait=FILE         until there is such a file, for 20 s at most
  *   read=N            waits for N frames
  *   rest              reads frames up to the end of the connection
  *
@@ -522,6 +523,15 @@ static void do_connect(const char *arg)
         (void)connected();
 }
 
+static void do_wait(const char *arg)
+{
+    for (int i = 0; !arg || access(arg, F_OK) != 0; i++) {
+        if (!arg || i == 2000)
+            die("wait", "no such file yet");
+        usleep(10000);
+    }
+}
+
 static void do_read(const char *arg)
 {
     hear(length(arg));
@@ -544,6 +554,7 @@ static const struct step {
     {"noise", do_noise},         {"padded", do_padded},   {"half-close", do_half_close},
     {"connect", do_connect},     {"read", do_read},       {"rest", do_rest},
     {"sign-file", do_sign_file}, {"schemes", do_schemes}, {"call", do_call},
+    {"wait", do_wait},
 };
 
 static void do_step(char *text)
