@@ -144,6 +144,31 @@ case_whoami() {
     [ -z "$ROOT_RUN" ] || has "$(ctl principals-list)" fe-1 fe-2 edge "user=www-data" auditor
 }
 
+# signers KEY PURPOSE: who keys-show says can have it signed; empty: nobody.
+signers() { ctl keys-show "$1" --json | jq -r --arg p "$2" '.signers[] | select(.purpose == $p).by | join(", ")'; }
+case_keys_show_says_by_whom() {
+    local id
+    equal fe-1 "$(signers acme/www tls13-server)"
+    equal "" "$(signers acme/www tls13-client)"
+    equal fe-2 "$(signers globex/www tls12-server)" # by a grant on the tenant
+    has "$(ctl keys-show acme/www)" "IT CAN BE MADE TO SIGN" \
+        "TLS 1.3 handshakes, as the client nobody: no frontend was granted it"
+    id=$(ctl grants-add --group edge --key acme/www --purposes tls13-client --json | jq .id)
+    equal "group edge" "$(signers acme/www tls13-client)"
+    equal fe-1 "$(signers acme/www tls13-server)"
+    ctl grants-remove "$id"
+    equal "operators, issuers, tenant acme" "$(signers acme/www csr)"
+    equal "tls13-server tls12-server csr" "$(ctl keys-show acme/api --json | jq -r '[.signers[].purpose] | join(" ")')"
+    # the roles are those of the policy
+    equal "issuer operator tenant " "$(sed -n 's/^\([a-z]*\), on .*: signs .*csr.*/\1/p' \
+        "$ROOT/tests/unit/policy/verbs.snapshot" | sort | tr '\n' ' ')"
+    equal operator "$(sed -n 's/^\([a-z]*\), on .*: signs .*raw.*/\1/p' "$ROOT/tests/unit/policy/verbs.snapshot")"
+    # who may not list grants is told so
+    ctl tokens-create --role issuer --name ca > "$T/ca.token"
+    has "$(KEYD_TOKEN=$(cat "$T/ca.token") "$KEYDCTL" --socket "$CONTROL" keys-show acme/www)" \
+        "TLS 1.3 handshakes, as the server whom grants-list names"
+}
+
 case_group() {
     [ -n "$ROOT_RUN" ] || skip "needs root: groups are for frontends that keyd.conf names"
     refused 1 load_as fe-1 acme/api
@@ -340,6 +365,7 @@ case_raw_keys() {
         has "$line" " raw "
     done
     has "$(ctl keys-show acme/raw)" "raw: anything at all"
+    equal operators "$(signers acme/raw raw)"
     ossl "$CONTROL" dgst -sha256 -sign "$T/raw.ref.pem" -out "$T/raw.sig" "$T/jwt"
     ctl keys-show acme/raw --json | jq -r .spki | base64 -d | openssl pkey -pubin -inform DER -out "$T/raw.pub"
     has "$(openssl dgst -sha256 -verify "$T/raw.pub" -signature "$T/raw.sig" "$T/jwt")" "Verified OK"
