@@ -33,6 +33,7 @@ struct remote {
     SSL_CTX *ctx;
     BIO_METHOD *method; /* see socket_method */
     char host[HOST_MAX + 1], port[PORT_MAX + 1];
+    char where[HOST_MAX + PORT_MAX + 4]; /* as it was given */
 };
 
 /* ---- what OpenSSL says, and not to the application */
@@ -72,6 +73,7 @@ static bool set_where(struct remote *r, const char *where, struct err *err)
     }
     snprintf(r->host, sizeof(r->host), "%.*s", (int)(brackets ? n - 2 : n), where + brackets);
     snprintf(r->port, sizeof(r->port), "%s", colon + 1);
+    snprintf(r->where, sizeof(r->where), "%s", where);
     return true;
 }
 
@@ -115,7 +117,7 @@ static bool use_key(struct remote *r, const char *path, struct err *err)
 static bool use_files(struct remote *r, const struct remote_files *f, struct err *err)
 {
     if (!f->ca) {
-        err_set(err, ERR_BAD_REQUEST, "tls:%s:%s needs to know whom to believe", r->host, r->port);
+        err_set(err, ERR_BAD_REQUEST, "tls:%s needs to know whom to believe", r->where);
         return err_hint(err, "name the file (PEM) of the authority that certified keyd");
     }
     if (!f->certificate != !f->key)
@@ -250,7 +252,7 @@ void remote_done(struct remote *r)
 
 static bool unreached(const struct remote *r, int error, struct err *err)
 {
-    err_errno(err, ERR_UNAVAILABLE, error, "cannot reach keyd at tls:%s:%s", r->host, r->port);
+    err_errno(err, ERR_UNAVAILABLE, error, "cannot reach keyd at tls:%s", r->where);
     return err_hint(err,
                     "is keyd up, and is this the address of [tls] listen-... in its keyd.conf?");
 }
@@ -405,8 +407,8 @@ static bool shake_failed(const struct remote *r, SSL *ssl, struct err *err)
 
     if (verdict == X509_V_OK)
         return broke(err, "keyd ended the TLS handshake");
-    err_set(err, ERR_DENIED, "the certificate of tls:%s:%s is not to be believed: %s", r->host,
-            r->port, X509_verify_cert_error_string(verdict));
+    err_set(err, ERR_DENIED, "the certificate of tls:%s is not to be believed: %s", r->where,
+            X509_verify_cert_error_string(verdict));
     return err_hint(err,
                     "is the ca the one that certified keyd, and the certificate for this name?");
 }

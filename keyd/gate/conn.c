@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keyd/gate/conn.h"
+#include "keyd/gate/conn_inside.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "keyd/gate/call.h"
@@ -34,29 +33,6 @@
 #ifndef CONN_PATIENCE_MS
 #define CONN_PATIENCE_MS 10000
 #endif
-
-struct conn {
-    struct gate *gate;
-    struct door *door;
-    struct stream stream;
-    struct line *line;
-    struct identity identity;
-    char proof[PROOF_MAX]; /* how it showed who it is */
-    struct event *readable, *writable;
-    struct event *closed; /* while it is not read: nobody signs for who is gone */
-    struct buf in, out;
-    size_t accounted; /* what of its buffers stands in gate->buffered */
-    uint32_t open_calls;
-    uint64_t due; /* when what we wait for must have come, see set_reading; 0: no hurry */
-    bool greeted, reading;
-    bool timed;  /* `readable` has a time limit */
-    bool losing; /* closes when `out` is empty */
-    bool dead;   /* closes at the next flush */
-    bool dirty;
-    bool stranger; /* among gate->strangers */
-    struct conn *next, *prev, *next_dirty;
-    struct conn *older, *younger; /* of the strangers */
-};
 
 static void mark(struct conn *c)
 {
@@ -154,7 +130,7 @@ static void add_stranger(struct gate *g, struct conn *c)
     g->stranger_count++;
 }
 
-static void no_stranger(struct gate *g, struct conn *c)
+void conn_no_stranger(struct gate *g, struct conn *c)
 {
     if (!c->stranger)
         return;
@@ -192,7 +168,7 @@ static const char *name_of(const struct conn *c, char buf[PROOF_MAX])
     return buf;
 }
 
-static void note(struct gate *g, const struct conn *c, enum refusal reason, const char *why)
+void conn_note(struct gate *g, const struct conn *c, enum refusal reason, const char *why)
 {
     char name[PROOF_MAX];
 
@@ -202,7 +178,7 @@ static void note(struct gate *g, const struct conn *c, enum refusal reason, cons
 /* It ends without a word: nobody is there yet who would understand one. */
 static void turn_away(struct conn *c, enum refusal reason, const char *why)
 {
-    note(c->gate, c, reason, why);
+    conn_note(c->gate, c, reason, why);
     c->dead = true;
     mark(c);
 }
@@ -210,7 +186,7 @@ static void turn_away(struct conn *c, enum refusal reason, const char *why)
 /* ---- losing it */
 
 /* Nobody waits for its calls any more: those at a server end there, those in the queue go. */
-static void abandon_calls(struct gate *g, struct conn *c)
+void conn_abandon_calls(struct gate *g, struct conn *c)
 {
     for (size_t i = 0; i < g->call_slots && c->open_calls; i++) {
         struct call *call = g->calls[i];
@@ -242,9 +218,9 @@ static void free_events(struct conn *c)
 static void conn_close(struct gate *g, struct conn *c)
 {
     c->dirty = true; /* its calls end now, and must not put it among those to be flushed */
-    abandon_calls(g, c);
+    conn_abandon_calls(g, c);
     free_events(c);
-    no_stranger(g, c);
+    conn_no_stranger(g, c);
     stream_close(&c->stream);
     buf_free(&c->in);
     buf_free(&c->out);
@@ -382,7 +358,7 @@ static void give_up(struct gate *g, struct conn *c)
         return;
     }
     if (c->stranger)
-        note(g, c, REFUSAL_STALLED, "");
+        conn_note(g, c, REFUSAL_STALLED, "");
     err_set(&err, ERR_DEADLINE, "%s for %d s", c->greeted ? "half a frame" : "no hello",
             CONN_PATIENCE_MS / 1000);
     conn_lose(g, c, &err);
@@ -537,161 +513,6 @@ void conn_flush_dirty(struct gate *g)
     }
 }
 
-/* ---- who it is */
-
-static bool change_line(struct gate *g, struct conn *c, const struct principal *who)
-{
-    struct line *line = queue_line(&g->queue, who);
-
-    if (!line)
-        return false;
-    c->line->connections--;
-    line->connections++;
-    c->line = line;
-    return true;
-}
-
-static bool refuse_nobody(const struct gate *g, const struct conn *c, struct err *err)
-{
-    if (!c->identity.unix_peer && !c->identity.cert) {
-        err_set(err, ERR_DENIED, "this client has shown neither a certificate nor a token");
-        return err_hint(err, "over TLS one of the two says who it is");
-    }
-    err_set(err, ERR_DENIED, "nobody is known on %s by %s", verb_socket_name(g->socket), c->proof);
-    return err_hint(err, "keyd.conf says who is who, under [principals]: %s",
-                    g->socket == SOCKET_SIGNING ? "NAME = frontend user=..."
-                                                : "NAME = operator user=..., or use an API token");
-}
-
-static bool refuse_denied(struct err *err)
-{
-    err_set(err, ERR_DENIED, "the deny list of this keyd names this client");
-    return err_hint(err, "who runs keyd can say why: it is the file [tls] deny");
-}
-
-/* What the connection proves, and what is left when that is not enough. */
-static bool find_out(struct gate *g, struct conn *c, const char *token, struct principal *ret,
-                     enum refusal *ret_why, struct err *err)
-{
-    *ret_why = REFUSAL_TWO_IDENTITIES;
-    if (c->stream.ssl)
-        TRY(tls_identify(&c->stream, &c->identity, err));
-    *ret_why = REFUSAL_TOKEN;
-    if (token && *token)
-        TRY(who_take_token(g, &c->identity, token, err));
-    who_is(g, c->stream.fd, &c->identity, ret, c->proof);
-    *ret_why = REFUSAL_DENY_LIST;
-    if (tls_denies(g->tls, &c->identity, ret))
-        return refuse_denied(err);
-    bool shown = c->identity.unix_peer || c->identity.cert || c->identity.token;
-    *ret_why = shown ? REFUSAL_NOBODY : REFUSAL_NOTHING_PROVEN;
-    return ret->role != ROLE_NONE || refuse_nobody(g, c, err);
-}
-
-static void watch_time(struct gate *g, const struct conn *c)
-{
-    static const struct timeval second = {1, 0};
-
-    if (c->identity.until && !event_pending(g->second, EV_TIMEOUT, NULL))
-        event_add(g->second, &second);
-}
-
-bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err *err)
-{
-    struct principal who;
-    enum refusal why;
-
-    if (!find_out(g, c, token, &who, &why, err)) {
-        note(g, c, why, err->text);
-        return false;
-    }
-    if (!change_line(g, c, &who))
-        return err_set(err, ERR_BUSY, "no memory for another principal");
-    no_stranger(g, c);
-    watch_time(g, c);
-    who_token_used(g, &c->identity);
-    return true;
-}
-
-/* Whether he still is who he was, and may be. */
-static bool holds(struct gate *g, struct conn *c, enum refusal *ret_why, struct err *err)
-{
-    struct principal who;
-
-    if (c->identity.cert)
-        TRY(tls_still_good(g->tls, &c->stream, ret_why, err));
-    who_is(g, c->stream.fd, &c->identity, &who, c->proof);
-    *ret_why = REFUSAL_DENY_LIST;
-    if (tls_denies(g->tls, &c->identity, &who))
-        return refuse_denied(err);
-    if (who.role == c->line->who.role && strcmp(who.name, c->line->who.name) == 0 &&
-        strcmp(who.tenant, c->line->who.tenant) == 0) {
-        (void)queue_line(&g->queue, &who); /* he may be in another group now */
-        return true;
-    }
-    *ret_why = REFUSAL_NO_MORE;
-    err_set(err, ERR_DENIED, "this connection is %s's no more", principal_text(&c->line->who));
-    return err_hint(err, "a token was revoked or is over, or keyd.conf says something else now");
-}
-
-static void cut_off(struct gate *g, struct conn *c, enum refusal why, const struct err *err)
-{
-    note(g, c, why, err->text);
-    conn_lose(g, c, err);
-    abandon_calls(g, c);
-}
-
-static void judge(struct gate *g, struct conn *c)
-{
-    enum refusal why;
-    struct err err;
-
-    if (c->greeted && !c->losing && !holds(g, c, &why, &err))
-        cut_off(g, c, why, &err);
-}
-
-void conn_judge_all(struct gate *g)
-{
-    for (struct conn *c = g->conns; c; c = c->next)
-        judge(g, c);
-}
-
-void conn_set_tls(struct gate *g, struct tls *tls, uint32_t handshakes)
-{
-    tls_free(g->tls);
-    g->tls = tls;
-    g->handshakes = handshakes;
-    conn_judge_all(g);
-}
-
-static void expire(struct gate *g, struct conn *c)
-{
-    struct err err;
-
-    err_set(&err, ERR_DENIED, "the %s of this connection has expired",
-            c->identity.cert ? "client certificate or token" : "API token");
-    cut_off(g, c, c->identity.cert ? REFUSAL_CERT_EXPIRED : REFUSAL_TOKEN, &err);
-}
-
-void conn_check_second(struct gate *g)
-{
-    int64_t now = (int64_t)time(NULL);
-
-    for (struct conn *c = g->conns; c; c = c->next) {
-        if (!c->greeted || c->losing)
-            continue;
-        if (c->identity.until && c->identity.until < now)
-            expire(g, c);
-        else
-            watch_time(g, c);
-    }
-}
-
-const char *conn_proof(const struct conn *c)
-{
-    return c->proof;
-}
-
 /* ---- coming and going */
 
 /* Answers are small and awaited; a peer whose machine has died is found out (tcp(7)). */
@@ -781,7 +602,7 @@ static void adopt(struct door *door, int fd)
     if (g->stranger_count > g->handshakes) {
         struct conn *oldest = g->strangers;
 
-        no_stranger(g, oldest);
+        conn_no_stranger(g, oldest);
         turn_away(oldest, REFUSAL_CROWDED_OUT, "");
     }
     if (door->connections > g->limits.connections)

@@ -59,8 +59,8 @@ begin init_token
 begin make_orphan
 begin make_objects
 begin start_keyd
-begin ctl tenants-add acme
-begin ctl tenants-add zeta
+begin new_tenant acme
+begin new_tenant zeta
 
 GOOD=pkcs11:object=keyd/old/good # what pkcs11-tool calls good is good for much more
 

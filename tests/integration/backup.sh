@@ -230,7 +230,11 @@ case_every_key_signs() {
 case_restore_for_another_user() {
     [ "$(id -u)" = 0 ] || skip "needs root to become another user"
     local state=$T/state3
-    printf '[keyd]\nstate-dir = %s\nuser = nobody\nsigners = 1\n[sockets]\nfrontend-group = nogroup\ncontrol-group = nogroup\n' "$state" > "$T/nobody.conf"
+    {
+        principals
+        printf '[keyd]\nstate-dir = %s\nuser = nobody\nsigners = 1\n' "$state"
+        printf '[sockets]\nfrontend-group = nogroup\ncontrol-group = nogroup\n'
+    } > "$T/nobody.conf"
     "$KEYD" --restore "$BACKUP" --config "$T/nobody.conf" > "$T/restore.out" 2>&1 ||
         fail "$(cat "$T/restore.out")"
     equal "" "$(find "$state" ! -user nobody)" "files of others"
