@@ -127,8 +127,8 @@ bool signers_json(const struct ctx *ctx, const struct keyd_key *key, json_t **re
     snprintf(hex, sizeof(hex), "%s", json_string_value(id));
     json_decref(id);
     int code = keyd_grants_list(ctx->client, NULL, hex, &grants, &granted.count, error);
-    if (code != KEYD_OK && code != KEYD_DENIED && code != KEYD_UNSUPPORTED)
-        return false;
+    if (code >= KEYD_BUSY)
+        return false; /* less is a refusal: this caller is not told, and the key's own facts are */
     granted.known = code == KEYD_OK;
     granted.grants = grants;
     *ret = rows(key, &granted);
