@@ -65,7 +65,8 @@ static int grants_add(struct ctx *ctx)
 }
 
 static const struct option_row add_options[] = {
-    {"principal", "NAME", "the frontend: a name that keyd.conf gives, keydctl principals-list", 0},
+    {"principal", "PRINCIPAL", "the frontend: a name that keyd.conf gives, keydctl principals-list",
+     0},
     {"group", "GROUP", "or all frontends of a group", 0},
     {"key", "KEY", "the key: tenant/name, or the first 8 or more hex digits of its id", 0},
     {"tenant", "TENANT", "or all keys of a tenant, also those to come", 0},
@@ -103,7 +104,7 @@ static int grants_list(struct ctx *ctx)
 }
 
 static const struct option_row list_options[] = {
-    {"principal", "NAME", "of this frontend or group alone", 0},
+    {"principal", "PRINCIPAL", "of this frontend or group alone", 0},
     {"key", "KEY", "on this key alone, grants on its tenant included", 0},
     {0},
 };

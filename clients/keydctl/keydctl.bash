@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Completion of keydctl for bash. Commands and options are asked of keydctl's own help, so that they
-# are those of the keydctl that is completed; tenants and keys of keyd, if its socket is there and it
-# answers within half a second. Whatever fails, fails in silence.
+# are those of the keydctl that is completed; tenants, keys, principals, grants and tokens of keyd, if
+# its socket is there and it answers within half a second. Whatever fails, fails in silence.
 
 __keydctl_types="rsa-2048 rsa-3072 rsa-4096 ec-p256 ec-p384 ed25519"
+__keydctl_roles="operator tenant frontend agent issuer auditor"
 __keydctl_purposes="tls13-server tls13-client tls12-server csr acme-jws checkpoint raw"
 
 # The lines of one part of a help: __keydctl_part "commands:" [COMMAND].
@@ -44,7 +45,8 @@ __keydctl_ask() {
     local member=$1
     [[ -S $socket ]] || return 0
     timeout 0.5 "$program" "${@:2}" --json --timeout 1 --socket "$socket" 2> /dev/null < /dev/null |
-        sed -n 's|^ *"'"$member"'": "\([a-z0-9._/-]*\)",\{0,1\}$|\1|p'
+        sed -n 's|^ *"'"$member"'": "\{0,1\}\([a-z0-9._/-]*\)"\{0,1\},\{0,1\}$|\1|p' |
+        sort -u
 }
 
 # The words that may stand for VALUE and begin with $word.
@@ -57,6 +59,12 @@ __keydctl_values() {
             [[ $word != */* ]] || of=(--tenant "${word%%/*}")
             mapfile -t COMPREPLY < <(compgen -W "$(__keydctl_ask key keys-list "${of[@]}")" -- "$word")
             ;;
+        PRINCIPAL) mapfile -t COMPREPLY < <(compgen -W "$(__keydctl_ask name principals-list)" -- "$word") ;;
+        GROUP) mapfile -t COMPREPLY < <(compgen -W "$(__keydctl_ask group principals-list)" -- "$word") ;;
+        ID) # of what the command removes or revokes
+            mapfile -t COMPREPLY < <(compgen -W "$(__keydctl_ask id "${command%-*}-list")" -- "$word")
+            ;;
+        ROLE) mapfile -t COMPREPLY < <(compgen -W "$__keydctl_roles" -- "$word") ;;
         TYPE) mapfile -t COMPREPLY < <(compgen -W "$__keydctl_types" -- "$word") ;;
         LIST) # with commas between
             [[ $word != *,* ]] || before=${word%,*},

@@ -53,6 +53,14 @@ json_t *key_json(const struct keyd_key *key);
 /* Prints what key_json made as fields, for present. */
 bool show_key(const json_t *value);
 
+/* What the key can be made to sign and by whom, an object for each purpose; asks keyd for the
+ * grants. False: keyd could not say. (signers.c) */
+bool signers_json(const struct ctx *ctx, const struct keyd_key *key, json_t **ret,
+                  struct keyd_error *error);
+
+/* Prints what signers_json made as a table. (signers.c) */
+bool show_signers(const json_t *list);
+
 /* "enabled"; "unknown" for a state that is none. */
 const char *key_state_name(int state);
 

@@ -308,16 +308,28 @@ static const struct option_row list_options[] = {
 
 /* ---- keys-show, keys-ref */
 
+static bool show_key_and_signers(const json_t *value)
+{
+    return show_key(value) && show_signers(json_object_get(value, "signers"));
+}
+
 static int keys_show(struct ctx *ctx)
 {
     struct keyd_error error;
     struct keyd_key *key;
+    json_t *signers = NULL;
 
     if (keyd_keys_show(ctx->client, args_get(&ctx->args, "key"), &key, &error) != KEYD_OK)
         return complain(ctx, &error);
+    bool told = signers_json(ctx, key, &signers, &error);
     json_t *value = key_json(key);
     keyd_keys_free(key, 1);
-    return present(ctx, value, show_key);
+    if (!told) {
+        json_decref(value);
+        return complain(ctx, &error);
+    }
+    json_object_set_new(value, "signers", signers);
+    return present(ctx, value, show_key_and_signers);
 }
 
 static bool show_pem(const json_t *value)
@@ -432,7 +444,8 @@ const struct command keys_commands[] = {
     {.name = "keys-show",
      .run = keys_show,
      .line = "show one key",
-     .about = "Shows all that keyd knows of a key. Its id is the SHA-256 over its\n"
+     .about = "Shows all that keyd knows of a key, and what it can be made to sign, by whom:\n"
+              "the frontends that were granted it, and roles. Its id is the SHA-256 over its\n"
               "SubjectPublicKeyInfo.",
      .example = "keydctl keys-show acme/www",
      .options = key_options},

@@ -95,6 +95,23 @@ case_tenants_and_keys() {
     offered "" csr --subject ""
 }
 
+case_principals_grants_and_tokens() {
+    local grant token
+    offered "fe operator" grants-add --principal ""
+    offered "fe" config-test f
+    offered "fe" explain x --key acme/www --as f
+    offered "edge" grants-add --group ""
+    offered "" grants-remove ""
+    grant=$(ctl grants-add --principal fe --key acme/www --json | jq .id)
+    offered "$grant" grants-remove ""
+    offered "fe operator" grants-list --principal ""
+    token=$(ctl tokens-create --tenant acme --json | jq -r .token.id)
+    offered "$token" tokens-revoke "${token:0:3}"
+    refused 2 ctl tokens-create --role '?'
+    offered "$(sed -n 's/.*hint: //p' <<< "$said" | tr -d , | sed 's/ or / /' | in_order)" \
+        tokens-create --role ""
+}
+
 case_files() {
     mkdir -p "$T/files"
     touch "$T/files/one" "$T/files/other"

@@ -9,7 +9,8 @@
  *
  * It ends after --seconds, or at SIGTERM. The first signature is told by a line "running" on
  * stdout, the end by "signed=N failed=N repeated=N slowest_ms=N". --repeat: a call that failed with
- * a code of the class "it may work later" is made again, as long as its deadline lasts.
+ * a code of the class "it may work later" is made again, as long as its deadline lasts. The API
+ * token in $KEYD_TOKEN, if any, says who it is.
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -311,7 +312,8 @@ int main(int argc, char **argv)
                                         .name = "load",
                                         .certificate = set.tls_cert,
                                         .key = set.tls_key,
-                                        .ca = set.tls_ca};
+                                        .ca = set.tls_ca,
+                                        .token = getenv("KEYD_TOKEN")};
     if (keyd_client_open(&run.client, &client, &error) != KEYD_OK) {
         fprintf(stderr, "load: %s\n", error.message);
         return 2;

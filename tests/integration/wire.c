@@ -8,6 +8,9 @@
  *   ping=ID  status=ID                  requests
  *   pings=N                             N pings in one go, ids from 1
  *   sign=ID:KEY-ID:SCHEME:MESSAGE       key id, scheme and message in hex
+ *   sign-file=ID:KEY-ID:SCHEME:FILE     the message is the file's bytes
+ *   schemes=KEY-ID:FILE                 the same with every scheme, 0 to 65535; reads all answers
+ *   call=ID:FIELD[:HEX]                 any request: its field in the Envelope, and its body
  *   unknown=ID        a request whose verb no schema knows
  *   empty=ID          an Envelope without a body
  *   answer=ID         an answer, which only a server may send
@@ -18,12 +21,15 @@
  *   padded=N          a ping whose body is N bytes long (a field that nobody knows)
  *   half-close        no more will be said (shutdown(2))
  *   connect=N         N more connections, kept open and silent
+ *   wait=FILE         until there is such a file, for 20 s at most
  *   read=N            waits for N frames
  *   rest              reads frames up to the end of the connection
  *
  * Lines: "hello version=1 max_frame=65536", "ping id=1", "status id=1", "signature id=1 HEX",
  * "error id=1 code=NOT_FOUND MESSAGE; HINT", then "end" (closed by keyd), "reset" or "quiet"
- * (nothing for 5 s). Exit status: 0 if the steps could be done.
+ * (nothing for 5 s). After schemes: "schemes refused=65535 others=0 signed=0403", in which refused
+ * are those of code BAD_SCHEME or BAD_SHAPE. The API token in $KEYD_TOKEN, if any, goes with each
+ * Hello. Exit status: 0 if the steps could be done.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,6 +46,8 @@
 
 #define QUIET_S 5
 #define ROOM    (2u << 20)
+#define SCHEMES 65536u /* numbers of TLS SignatureScheme */
+#define AT_ONCE 64u
 
 static int sock;
 static const char *path;
@@ -137,6 +145,32 @@ static void print_answer(const envelope *e)
     }
 }
 
+/* What came back in the step `schemes`. */
+static struct {
+    bool on;
+    unsigned refused, others;
+    size_t answers;
+    char signed_by[256];
+} tally;
+
+/* The request's id is its scheme and one. */
+static void count_answer(const envelope *e)
+{
+    tally.answers++;
+    if (e->body_case == KEYD__V1__ENVELOPE__BODY_SIGN_REPLY) {
+        size_t n = strlen(tally.signed_by);
+        snprintf(tally.signed_by + n, sizeof(tally.signed_by) - n, "%s%04x", n ? "," : "",
+                 (unsigned)(e->id - 1));
+    } else if (e->body_case == KEYD__V1__ENVELOPE__BODY_ERROR &&
+               (e->error->code == KEYD__V1__ERROR_CODE__ERROR_CODE_BAD_SCHEME ||
+                e->error->code == KEYD__V1__ERROR_CODE__ERROR_CODE_BAD_SHAPE)) {
+        tally.refused++;
+    } else {
+        tally.others++;
+        print_answer(e);
+    }
+}
+
 static bool take_frame(void)
 {
     size_t len;
@@ -145,7 +179,9 @@ static bool take_frame(void)
         return false;
     struct arena a = arena_of(4 * ROOM);
     envelope *e = frame_decode(&a, in + FRAME_HEAD, len, &err);
-    if (e)
+    if (e && tally.on)
+        count_answer(e);
+    else if (e)
         print_answer(e);
     else
         printf("nonsense %s\n", err.text);
@@ -198,6 +234,8 @@ static envelope hello_of(const char *arg, Keyd__V1__Hello *hello)
     keyd__v1__hello__init(hello);
     hello->version_min = hello->version_max = PROTOCOL_VERSION;
     hello->client = name;
+    if (getenv("KEYD_TOKEN"))
+        hello->token = getenv("KEYD_TOKEN");
     if (arg && sscanf(arg, "%u-%u", &hello->version_min, &hello->version_max) != 2)
         die("hello wants MIN-MAX", arg);
     envelope e = KEYD__V1__ENVELOPE__INIT;
@@ -218,7 +256,7 @@ static void do_drip(const char *arg)
 {
     Keyd__V1__Hello hello;
     envelope e = hello_of(arg, &hello);
-    uint8_t out[256];
+    uint8_t out[512];
     size_t n = frame_encode(&e, out);
     for (size_t i = 0; i < n; i++) {
         say(out + i, 1);
@@ -282,26 +320,119 @@ static size_t from_hex(const char *hex, uint8_t *out, size_t room)
     return n;
 }
 
-static void do_sign(const char *arg)
+/* Splits "a:b:c" into `count` parts. */
+static void split(const char *arg, char *copy, size_t room, char **parts, size_t count)
 {
-    static uint8_t key[64], message[ROOM / 4];
-    char copy[ROOM / 2], *parts[4], *rest = copy;
-    if (!arg || snprintf(copy, sizeof(copy), "%s", arg) >= (int)sizeof(copy))
-        die("sign", "too long");
-    for (int i = 0; i < 4; i++) {
-        parts[i] = strsep(&rest, ":");
+    if (!arg || strlen(arg) >= room)
+        die("no argument, or too long", arg ? arg : "");
+    memcpy(copy, arg, strlen(arg) + 1);
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = strsep(&copy, ":");
         if (!parts[i])
-            die("sign wants ID:KEY-ID:SCHEME:MESSAGE", arg);
+            die("parts are missing", arg);
     }
+}
+
+struct message {
+    uint8_t key[64], bytes[ROOM / 4];
+    size_t key_len, len;
+};
+
+static void say_sign(uint64_t id, uint32_t scheme, struct message *m)
+{
     Keyd__V1__Sign sign = KEYD__V1__SIGN__INIT;
-    sign.key_id = (ProtobufCBinaryData){from_hex(parts[1], key, sizeof(key)), key};
-    sign.scheme = (uint32_t)strtoul(parts[2], NULL, 16);
-    sign.message = (ProtobufCBinaryData){from_hex(parts[3], message, sizeof(message)), message};
     envelope e = KEYD__V1__ENVELOPE__INIT;
-    e.id = number(parts[0]);
+
+    sign.key_id = (ProtobufCBinaryData){m->key_len, m->key};
+    sign.scheme = scheme;
+    sign.message = (ProtobufCBinaryData){m->len, m->bytes};
+    e.id = id;
     e.body_case = KEYD__V1__ENVELOPE__BODY_SIGN;
     e.sign = &sign;
     say_envelope(&e);
+}
+
+static void read_file(const char *file, struct message *m)
+{
+    FILE *f = fopen(file, "rb");
+    if (!f)
+        die(file, strerror(errno));
+    m->len = fread(m->bytes, 1, sizeof(m->bytes), f);
+    fclose(f);
+}
+
+static void do_sign(const char *arg)
+{
+    static struct message m;
+    static char copy[ROOM / 2];
+    char *parts[4];
+
+    split(arg, copy, sizeof(copy), parts, 4);
+    m.key_len = from_hex(parts[1], m.key, sizeof(m.key));
+    m.len = from_hex(parts[3], m.bytes, sizeof(m.bytes));
+    say_sign(number(parts[0]), (uint32_t)strtoul(parts[2], NULL, 16), &m);
+}
+
+static void do_sign_file(const char *arg)
+{
+    static struct message m;
+    char copy[1024], *parts[4];
+
+    split(arg, copy, sizeof(copy), parts, 4);
+    m.key_len = from_hex(parts[1], m.key, sizeof(m.key));
+    read_file(parts[3], &m);
+    say_sign(number(parts[0]), (uint32_t)strtoul(parts[2], NULL, 16), &m);
+}
+
+/* Some at a time: fewer than may be open on a connection. */
+static void do_schemes(const char *arg)
+{
+    static struct message m;
+    char copy[1024], *parts[2];
+
+    split(arg, copy, sizeof(copy), parts, 2);
+    m.key_len = from_hex(parts[0], m.key, sizeof(m.key));
+    read_file(parts[1], &m);
+    memset(&tally, 0, sizeof(tally));
+    tally.on = true;
+    for (uint32_t scheme = 0; scheme < SCHEMES; scheme += AT_ONCE) {
+        for (uint32_t i = 0; i < AT_ONCE; i++)
+            say_sign(scheme + i + 1, scheme + i, &m);
+        hear(AT_ONCE);
+        if (tally.answers != scheme + AT_ONCE)
+            die("schemes", "keyd did not answer all");
+    }
+    tally.on = false;
+    printf("schemes refused=%u others=%u signed=%s\n", tally.refused, tally.others,
+           tally.signed_by);
+}
+
+static size_t put_varint(uint8_t *out, uint64_t n)
+{
+    size_t len = 0;
+
+    for (; n > 0x7f; n >>= 7)
+        out[len++] = (uint8_t)(n | 0x80);
+    out[len++] = (uint8_t)n;
+    return len;
+}
+
+static void do_call(const char *arg)
+{
+    static uint8_t out[ROOM / 4], body[ROOM / 8];
+    char copy[4096], *parts[2], *hex;
+    size_t n = 0, body_len = 0;
+
+    split(arg, copy, sizeof(copy), parts, 2);
+    hex = parts[1] + strlen(parts[1]) + 1;
+    if (strlen(arg) > (size_t)(hex - copy))
+        body_len = from_hex(hex, body, sizeof(body));
+    out[n++] = 0x08; /* field 1: the id */
+    n += put_varint(out + n, number(parts[0]));
+    n += put_varint(out + n, number(parts[1]) << 3 | 2); /* length-delimited */
+    n += put_varint(out + n, body_len);
+    memcpy(out + n, body, body_len);
+    say_frame(out, n + body_len);
 }
 
 /* An id below 128, so that it is one byte of varint. */
@@ -392,6 +523,15 @@ static void do_connect(const char *arg)
         (void)connected();
 }
 
+static void do_wait(const char *arg)
+{
+    for (int i = 0; !arg || access(arg, F_OK) != 0; i++) {
+        if (!arg || i == 2000)
+            die("wait", "no such file yet");
+        usleep(10000);
+    }
+}
+
 static void do_read(const char *arg)
 {
     hear(length(arg));
@@ -407,12 +547,14 @@ static const struct step {
     const char *name;
     void (*run)(const char *arg);
 } steps[] = {
-    {"hello", do_hello},     {"drip", do_drip},       {"ping", do_ping},
-    {"pings", do_pings},     {"part", do_part},       {"status", do_status},
-    {"sign", do_sign},       {"unknown", do_unknown}, {"empty", do_empty},
-    {"answer", do_answer},   {"head", do_head},       {"garbage", do_garbage},
-    {"noise", do_noise},     {"padded", do_padded},   {"half-close", do_half_close},
-    {"connect", do_connect}, {"read", do_read},       {"rest", do_rest},
+    {"hello", do_hello},         {"drip", do_drip},       {"ping", do_ping},
+    {"pings", do_pings},         {"part", do_part},       {"status", do_status},
+    {"sign", do_sign},           {"unknown", do_unknown}, {"empty", do_empty},
+    {"answer", do_answer},       {"head", do_head},       {"garbage", do_garbage},
+    {"noise", do_noise},         {"padded", do_padded},   {"half-close", do_half_close},
+    {"connect", do_connect},     {"read", do_read},       {"rest", do_rest},
+    {"sign-file", do_sign_file}, {"schemes", do_schemes}, {"call", do_call},
+    {"wait", do_wait},
 };
 
 static void do_step(char *text)
