@@ -537,7 +537,8 @@ static void an_expired_token_cuts_its_connections(void **state)
     publish_tokens(1);
     rig_settle(&r);
     struct client *c = welcome(text[0]), *d = welcome(NULL);
-    client_refused(c, 0, ERR_DENIED, "API token of this connection has expired"); /* nobody asked for anything */
+    client_refused(c, 0, ERR_DENIED,
+                   "API token of this connection has expired"); /* nobody asked for anything */
     assert_true((uint64_t)time(NULL) >= tokens[0].expires);
     client_ended(c);
     client_alive(d);
