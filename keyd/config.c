@@ -92,6 +92,15 @@ static const struct setting {
      "2000", "Deadline of a request that names none."},
     {"limits", "max-deadline-ms", NUMBER, AT(max_deadline_ms), 1, 3600000, NULL, true, "120000",
      "A longer deadline is cut to this."},
+    {"limits", "principal-rate", NUMBER, AT(principal_rate), 0, 1000000, NULL, true, "0",
+     "Signatures a second of one frontend, with the burst of a second; beyond them they are\n"
+     "refused with BUSY. 0: no limit."},
+    {"limits", "key-rate", NUMBER, AT(key_rate), 0, 1000000, NULL, true, "0",
+     "The same of one key."},
+    {"limits", "principal-in-flight", NUMBER, AT(principal_in_flight), 0, 1000000, NULL, true, "0",
+     "Open signatures of one frontend, over all its connections. 0: no limit."},
+    {"limits", "key-in-flight", NUMBER, AT(key_in_flight), 0, 1000000, NULL, true, "0",
+     "The same of one key."},
 };
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))

@@ -43,6 +43,7 @@ struct config {
     uint32_t queue;
     uint32_t buffers_mib;
     uint32_t default_deadline_ms, max_deadline_ms;
+    uint32_t principal_rate, key_rate, principal_in_flight, key_in_flight;
     /* [principals]: those of the file, then root and keyd's own user as operators */
     struct rule rules[RULES_MAX];
     size_t rule_count;

@@ -123,6 +123,10 @@ void spawn_put_settings(struct chan *chan, const struct config *c)
     put_u32(chan, c->default_deadline_ms);
     put_u32(chan, c->max_deadline_ms);
     put_u32(chan, c->signer_timeout_ms);
+    put_u32(chan, c->principal_rate);
+    put_u32(chan, c->key_rate);
+    put_u32(chan, c->principal_in_flight);
+    put_u32(chan, c->key_in_flight);
     put_u32(chan, (uint32_t)c->rule_count);
     for (size_t i = 0; i < c->rule_count; i++)
         put_rule(chan, &c->rules[i]);

@@ -102,7 +102,10 @@ bool access_publish(struct custodian *c, struct err *err)
     int fd = -1;
 
     c->access_version = ++c->table.version; /* one count for both: the parent confirms by number */
-    TRY(load(c, &fd, err));
+    if (!load(c, &fd, err)) {
+        c->worn = true; /* the registry has it and nobody knows: our successor publishes it */
+        return false;
+    }
     if (c->access_fd >= 0)
         close(c->access_fd);
     c->access_fd = fd;

@@ -21,7 +21,10 @@
 
 void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1])
 {
-    snprintf(ret, IMPORT_PRINCIPAL_MAX + 1, "%s %s", role_name(ask->who->role), ask->who->name);
+    const struct principal *who = ask->who;
+
+    snprintf(ret, IMPORT_PRINCIPAL_MAX + 1, "%s %s%s%s", role_name(who->role), who->name,
+             *who->tenant ? " of " : "", who->tenant);
 }
 
 /* ---- what the token can do */

@@ -76,7 +76,8 @@ struct custodian {
     struct request *first, *last; /* what waits */
     size_t waiting;
     bool draining;     /* finish the verb, then end */
-    bool worn;         /* the module may hold what it unwrapped: be replaced when nothing waits */
+    bool worn;         /* be replaced when nothing waits: the module may hold what it unwrapped, or
+                        * something was not published */
     uint64_t wears_at; /* clock_us: when it will be worn by what was refused; 0: it is not */
     bool parent_gone;  /* nobody is left to talk to */
 
@@ -355,7 +356,8 @@ bool import_probe(struct custodian *c, struct err *err) MUST_USE;
 /* Whether the token can unwrap at all; tries it, if that was not done yet. ERR_UNSUPPORTED. */
 bool import_possible(struct custodian *c, struct err *err) MUST_USE;
 
-/* Who asks, as nonces and failures remember him: "operator root". */
+/* Who asks, as nonces and failures remember him: "operator root", "tenant ci of acme": two tenants
+ * may have tokens of one name. */
 void import_principal(const struct ask *ask, char ret[IMPORT_PRINCIPAL_MAX + 1]);
 
 /* Its handle in our session, looked up and proven if it was not before. */

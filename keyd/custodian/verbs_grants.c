@@ -23,7 +23,8 @@ static Keyd__V1__Grant *to_wire(const struct ask *ask, const struct registry_gra
     w->created = g->created;
     w->principal = arena_printf(ask->arena, "%s", g->principal);
     w->group = arena_printf(ask->arena, "%s", g->group);
-    w->key = arena_printf(ask->arena, *g->key_name ? "%s/%s" : "", g->tenant, g->key_name);
+    w->key = arena_printf(ask->arena, "%s%s%s", *g->key_name ? g->tenant : "",
+                          *g->key_name ? "/" : "", g->key_name);
     w->tenant = arena_printf(ask->arena, "%s", *g->key_name ? "" : g->tenant);
     if (w->principal && w->group && w->key && w->tenant)
         return w;

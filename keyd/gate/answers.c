@@ -24,10 +24,9 @@ bool answering_as(struct answering *a, const char *name, struct err *err)
     if (a->call->scope == SCOPE_SELF)
         return err_set(err, ERR_DENIED, "a %s may ask this for itself alone",
                        role_name(caller->role));
-    const struct rule *rule = principal_named(g->rules, g->rule_count, name, &a->as.who);
     /* frontends serve everybody; who else there is, is no tenant's business */
-    if (rule && a->call->scope == SCOPE_OWN && a->as.who.role != ROLE_FRONTEND)
-        rule = NULL;
+    enum role role = a->call->scope == SCOPE_OWN ? ROLE_FRONTEND : ROLE_NONE;
+    const struct rule *rule = principal_named(g->rules, g->rule_count, name, role, &a->as.who);
     if (!rule) {
         err_set(err, ERR_NOT_FOUND, "no rule makes anybody \"%.63s\"", name);
         return err_hint(err, "keydctl principals-list; keyd.conf says who is who, [principals]");

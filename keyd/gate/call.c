@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "keyd/gate/conn.h"
+#include "keyd/gate/load.h"
 #include "keyd/process/log.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
@@ -101,6 +102,7 @@ bool call_charge(struct gate *g, struct call *call, struct err *err)
 void call_free(struct gate *g, struct call *call)
 {
     call_take_out(call);
+    load_call_ends(call);
     g->call_bytes -= call->charged;
     call->charged = 0;
     leave_conn(g, call);
@@ -200,6 +202,14 @@ void call_refuse(struct gate *g, struct call *call, const struct err *err)
     call_free(g, call);
 }
 
+void call_cut(struct gate *g, struct call *call, const struct err *err)
+{
+    count(g, call, err->code);
+    log_failure(g, call, err);
+    send_error(g, call, err);
+    leave_conn(g, call);
+}
+
 void call_expire(struct gate *g, struct call *call)
 {
     struct err err;
@@ -211,10 +221,7 @@ void call_expire(struct gate *g, struct call *call)
     else
         err_hint(&err, call->list ? "a change may still happen: look before you repeat it"
                                   : "it was not begun: the custodian is away or busy");
-    count(g, call, err.code);
-    log_failure(g, call, &err);
-    send_error(g, call, &err);
-    leave_conn(g, call);
+    call_cut(g, call, &err);
 }
 
 /* ---- lists */

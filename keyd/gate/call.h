@@ -38,6 +38,9 @@ void call_fail(struct gate *g, struct call *call, const struct err *err);
 /* As call_fail, for what stands in the log already. */
 void call_refuse(struct gate *g, struct call *call, const struct err *err);
 
+/* Answers a call that is at a server with an error; what the server answers goes to nobody. */
+void call_cut(struct gate *g, struct call *call, const struct err *err);
+
 /* Tells the client that its deadline passed, but keeps the record: the caller frees it, or its
  * server still works on it. */
 void call_expire(struct gate *g, struct call *call);

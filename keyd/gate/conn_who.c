@@ -88,16 +88,17 @@ bool conn_identify(struct gate *g, struct conn *c, const char *token, struct err
 static bool holds(struct gate *g, struct conn *c, enum refusal *ret_why, struct err *err)
 {
     struct principal who;
+    char proof[PROOF_MAX];
 
     if (c->identity.cert)
         TRY(tls_still_good(g->tls, &c->stream, ret_why, err));
-    who_is(g, c->stream.fd, &c->identity, &who, c->proof);
+    who_is(g, c->stream.fd, &c->identity, &who, proof);
     *ret_why = REFUSAL_DENY_LIST;
     if (tls_denies(g->tls, &c->identity, &who))
         return refuse_denied(err);
     if (who.role == c->line->who.role && strcmp(who.name, c->line->who.name) == 0 &&
-        strcmp(who.tenant, c->line->who.tenant) == 0) {
-        (void)queue_line(&g->queue, &who); /* he may be in another group now */
+        strcmp(who.tenant, c->line->who.tenant) == 0 && change_line(g, c, &who)) {
+        memcpy(c->proof, proof, sizeof(c->proof)); /* another rule, another group: still he */
         return true;
     }
     *ret_why = REFUSAL_NO_MORE;
@@ -151,7 +152,7 @@ void conn_check_second(struct gate *g)
     for (struct conn *c = g->conns; c; c = c->next) {
         if (!c->greeted || c->losing)
             continue;
-        if (c->identity.until && c->identity.until < now)
+        if (c->identity.until && c->identity.until <= now)
             expire(g, c);
         else
             watch_time(g, c);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "keyd/gate/call.h"
+#include "keyd/gate/conn.h"
 #include "keyd/gate/keys.h"
 #include "keyd/gate/queue.h"
 #include "keyd/gate/who.h"
@@ -78,7 +79,8 @@ static bool refuse_busy(struct err *err, uint64_t wait_us)
 bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
 {
     uint32_t servers = servers_up(g);
-    uint64_t wait = queue_work_before(&g->queue, call->line) / (servers ? servers : 1);
+    uint64_t wait =
+        queue_work_before(&g->queue, call->line, call->cost_us) / (servers ? servers : 1);
 
     if (queue_full(&g->queue, call->line, g->limits.queue)) {
         err_set(err, ERR_BUSY, "%zu calls wait, and no more may", g->queue.count);
@@ -101,6 +103,41 @@ void dispatch_enqueue(struct gate *g, struct call *call)
     call->urgent =
         verb_takes_away(call->request->body_case) && !queue_has_of(call->line, call->conn);
     queue_push(&g->queue, call);
+}
+
+/* ---- grants that have changed */
+
+/* What its principal was granted when it came may be gone: then no signature leaves for it, be it
+ * made already. */
+static void judge_again(struct gate *g, struct call *call)
+{
+    struct line *line = conn_line(call->conn); /* he may be in another group now */
+    uint32_t purposes = who_granted(g, line, call->key) & role_purposes(line->who.role);
+    bool waits = call->list == &call->line->waiting;
+    struct err err;
+
+    if (!(call->purposes & ~purposes))
+        return;
+    call->purposes &= purposes;
+    if (waits && call->purposes)
+        return; /* the signer sees for what */
+    keys_unknown(&call->request->sign->key_id, &err);
+    if (waits) {
+        queue_remove(&g->queue, call);
+        call_fail(g, call, &err);
+    } else {
+        call_cut(g, call, &err);
+    }
+}
+
+void dispatch_judge_again(struct gate *g)
+{
+    for (size_t i = 0; i < g->call_slots; i++) {
+        struct call *call = g->calls[i];
+
+        if (call->request && call->key && call->conn && call->list)
+            judge_again(g, call);
+    }
 }
 
 /* ---- handing over */

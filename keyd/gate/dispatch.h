@@ -18,6 +18,10 @@ bool dispatch_admit(const struct gate *g, const struct call *call, struct err *e
 /* Puts an admitted call in the queue. */
 void dispatch_enqueue(struct gate *g, struct call *call);
 
+/* Grants, or who is who, have changed: calls that would not be admitted any more are refused, those
+ * that are at a signer too. */
+void dispatch_judge_again(struct gate *g);
+
 /* Hands over what the servers have room for, and sends it. */
 void dispatch_pump(struct gate *g);
 

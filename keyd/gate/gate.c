@@ -41,6 +41,10 @@ static void get_settings(struct gate *g, struct msg *m)
     g->limits.default_deadline_ms = rd_u32(&m->body);
     g->limits.max_deadline_ms = rd_u32(&m->body);
     g->limits.signer_timeout_ms = rd_u32(&m->body);
+    g->limits.principal_rate = rd_u32(&m->body);
+    g->limits.key_rate = rd_u32(&m->body);
+    g->limits.principal_in_flight = rd_u32(&m->body);
+    g->limits.key_in_flight = rd_u32(&m->body);
     who_get_rules(g, m);
 }
 
@@ -242,7 +246,7 @@ static void on_parent_msg(struct gate *g, struct msg *m)
     case MSG_RELOAD:
         get_settings(g, m);
         msg_end(m, g->parent);
-        conn_judge_all(g);
+        who_changed(g);
         return;
     case MSG_TLS:
         on_tls(g, m);

@@ -5,11 +5,29 @@
 #include <unistd.h>
 
 #include "keyd/process/log.h"
+#include "proto/base/mem.h"
 
 #define RETRY_START_MS 200
 #define NAMED_MIN      8 /* hex digits */
 
 _Static_assert(TABLE_ID_LEN == KEY_ID_LEN && TABLE_SPKI_MAX == SPKI_MAX_LEN, "one size of keys");
+
+/* Each entry carries what is in hand of its key, so that nothing is allocated for a signature. */
+static bool give_load(struct table_key *key)
+{
+    if (key && !key->user)
+        key->user = mem_new(sizeof(struct load));
+    return !key || key->user;
+}
+
+static bool give_loads(const struct table *t, struct err *err)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < t->slot_count; i++)
+        all = give_load(table_at(t, i)) && all;
+    return all || err_set(err, ERR_INTERNAL, "no memory to hold some keys to their limits");
+}
 
 void keys_on_table(struct gate *g, struct msg *m)
 {
@@ -19,9 +37,9 @@ void keys_on_table(struct gate *g, struct msg *m)
     (void)rd_u64(&m->body); /* the file holds the version too */
     int fd = msg_take_fd(m);
     msg_end(m, g->parent);
-    if (table_from_fd(&g->table, fd, &err))
-        g->has_table = true;
-    else
+    bool ok = table_from_fd(&g->table, fd, &err);
+    g->has_table = g->has_table || ok;
+    if (!ok || !give_loads(&g->table, &err))
         log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
     close(fd);
 }
@@ -34,7 +52,8 @@ void keys_on_change(struct gate *g, struct chan *c, struct msg *m)
 
     table_get_msg(m, &key);
     msg_end(m, c);
-    if (!table_put(&g->table, &key))
+    struct table_key *there = table_put(&g->table, &key);
+    if (!there || !give_load(there))
         err_set(&err, ERR_INTERNAL, "no memory for another key");
     chan_put(c, MSG_KEY_DONE);
     put_u64(c, version);

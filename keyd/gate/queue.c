@@ -6,9 +6,13 @@
 #include "keyd/gate/call.h"
 #include "proto/base/mem.h"
 
+#define TURN_MIN_US 10 /* so that no line is passed by too often before its first call is paid */
+
+/* The group, too: it decides what is granted, and two rules may give one name two groups. */
 static bool same(const struct principal *a, const struct principal *b)
 {
-    return a->role == b->role && strcmp(a->name, b->name) == 0 && strcmp(a->tenant, b->tenant) == 0;
+    return a->role == b->role && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->tenant, b->tenant) == 0 && strcmp(a->group, b->group) == 0;
 }
 
 struct line *queue_line(struct queue *q, const struct principal *who)
@@ -21,12 +25,10 @@ struct line *queue_line(struct queue *q, const struct principal *who)
         line = mem_new(sizeof(*line));
         if (!line)
             return NULL;
+        line->who = *who;
         line->next = q->lines;
         q->lines = line;
     }
-    if (strcmp(line->who.group, who->group) != 0)
-        line->granted_version = 0; /* another group, other grants */
-    line->who = *who;
     return line;
 }
 
@@ -55,10 +57,16 @@ static void leave_ring(struct queue *q, struct line *p)
     if (q->ring_last == p)
         q->ring_last = before == p ? NULL : before;
     p->ring_next = NULL;
+    p->credit_us = 0;
+    p->in_turn = false;
 }
 
 static void count_in(struct queue *q, struct call *call)
 {
+    uint32_t turn = call->cost_us > TURN_MIN_US ? call->cost_us : TURN_MIN_US;
+
+    if (q->count == 0 || turn < q->turn_us)
+        q->turn_us = turn;
     q->count++;
     q->urgent += call->urgent;
     call->line->waiting_us += call->cost_us;
@@ -87,13 +95,31 @@ void queue_remove(struct queue *q, struct call *call)
         leave_ring(q, call->line);
 }
 
+/* The line whose turn it is: each turn is worth the cheapest call that waited lately, and a line is
+ * served when it has saved enough for its first call. */
+static struct line *take_turns(struct queue *q)
+{
+    for (;;) {
+        struct line *p = q->ring_last->ring_next;
+        uint32_t cost = p->waiting.first->cost_us;
+
+        if (p->ring_next == p)
+            return p; /* nobody else waits */
+        p->credit_us += p->in_turn ? 0 : q->turn_us;
+        p->in_turn = p->credit_us >= cost;
+        if (p->in_turn) {
+            p->credit_us -= cost;
+            return p;
+        }
+        q->ring_last = p;
+    }
+}
+
 struct call *queue_pop(struct queue *q)
 {
     if (!q->ring_last)
         return NULL;
-    struct line *p = q->ring_last->ring_next;
-    struct call *call = p->waiting.first;
-    q->ring_last = p; /* the one behind p is next, if p stays */
+    struct call *call = take_turns(q)->waiting.first;
     queue_remove(q, call);
     return call;
 }
@@ -126,17 +152,13 @@ struct call *queue_pop_urgent(struct queue *q)
 
 /* ---- what a newcomer meets */
 
-uint64_t queue_work_before(const struct queue *q, const struct line *p)
+uint64_t queue_work_before(const struct queue *q, const struct line *p, uint32_t cost_us)
 {
-    uint64_t turns = p->waiting.count + 1, us = 0;
+    uint64_t mine = p->waiting_us + cost_us, us = p->waiting_us;
 
     for (const struct line *other = q->lines; other; other = other->next) {
-        uint64_t count = other->waiting.count;
-
-        if (count > turns) /* its calls cost about the same */
-            us += other->waiting_us / count * turns;
-        else
-            us += other->waiting_us;
+        if (other != p)
+            us += other->waiting_us < mine ? other->waiting_us : mine;
     }
     return us;
 }

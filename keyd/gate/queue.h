@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * queue: calls that wait for a signer or the custodian: first in first out for each principal, and
- * the principals in turn, so that one that floods delays itself.
+ * the principals in turn, by the work that their calls are: one that floods delays itself, and slow
+ * signatures do not starve who asks for fast ones (deficit round robin, Shreedhar and Varghese
+ * 1995).
  */
 #ifndef KEYD_GATE_QUEUE_H
 #define KEYD_GATE_QUEUE_H
 
 #include "keyd/gate/state.h"
 
-/* The line of a principal, who is told by role, name and tenant; made if there is none yet (NULL
- * without memory). */
+/* The line of a principal, who is told by role, name, tenant and group; made if there is none yet
+ * (NULL without memory). */
 struct line *queue_line(struct queue *q, const struct principal *who);
 
 /* Puts a call at the end of its principal's line. */
@@ -30,9 +32,9 @@ struct call *queue_pop(struct queue *q);
 /* Takes one particular call out, to be answered by the caller. */
 void queue_remove(struct queue *q, struct call *call);
 
-/* Microseconds of work that will be done before a call which this principal would add now: of
- * another's line only as much as comes up in turn. */
-uint64_t queue_work_before(const struct queue *q, const struct line *p);
+/* Microseconds of work that will be done before a call of this cost which the principal would add
+ * now: of another's line only as much as comes up in turn. */
+uint64_t queue_work_before(const struct queue *q, const struct line *p, uint32_t cost_us);
 
 /* Whether the principal must wait until there is room. A full queue (`limit` calls) still takes a
  * principal with less than its share, limit by those connected: the flood of one locks nobody out.

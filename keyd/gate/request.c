@@ -8,16 +8,18 @@
 #include "keyd/gate/conn.h"
 #include "keyd/gate/dispatch.h"
 #include "keyd/gate/keys.h"
+#include "keyd/gate/load.h"
 #include "keyd/gate/status.h"
 #include "keyd/gate/who.h"
 #include "proto/base/clock.h"
+#include "proto/base/secret.h"
 
 #define CUSTODIAN_COST_US 1000 /* of a management verb, for the estimate of waiting */
 
 /* ---- keys */
 
 /* What lies outside of the caller's scope is, to him, not there. */
-static bool in_scope(struct gate *g, const struct call *call, const struct table_key *key)
+static bool in_scope(struct gate *g, struct call *call, const struct table_key *key)
 {
     switch (call->scope) {
     case SCOPE_ALL:
@@ -25,7 +27,8 @@ static bool in_scope(struct gate *g, const struct call *call, const struct table
     case SCOPE_OWN:
         return strcmp(key->tenant, call->line->who.tenant) == 0;
     case SCOPE_GRANTED:
-        return who_granted(g, call->line, key) != 0;
+        call->purposes = who_granted(g, call->line, key);
+        return call->purposes != 0;
     case SCOPE_SELF:
     case SCOPE_NONE:
         break;
@@ -33,7 +36,7 @@ static bool in_scope(struct gate *g, const struct call *call, const struct table
     return false;
 }
 
-static const struct table_key *find_key(struct gate *g, const struct call *call,
+static const struct table_key *find_key(struct gate *g, struct call *call,
                                         const ProtobufCBinaryData *id, struct err *err)
 {
     const struct table_key *key = keys_find(g, id, err);
@@ -74,7 +77,9 @@ static void serve_hello(struct gate *g, struct call *call)
         call_fail(g, call, &err);
         return;
     }
-    if (!conn_identify(g, call->conn, hello->token, &err)) {
+    bool known = conn_identify(g, call->conn, hello->token, &err);
+    secret_wipe(hello->token, strlen(hello->token));
+    if (!known) {
         refuse_hello(g, call, &err);
         return;
     }
@@ -178,18 +183,21 @@ static bool check_sign(struct gate *g, struct call *call, struct err *err)
 
     if (!key)
         return false;
-    call->purposes = who_granted(g, call->line, key) & role_purposes(call->line->who.role);
+    call->purposes &= role_purposes(call->line->who.role);
     call->key = key;
     if (!scheme_by_code(sign->scheme))
         return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
                        sign->scheme);
     TRY(may_sign(key, err));
     call->cost_us = *keys_cost(g, key);
-    return true;
+    return load_admit(g, call, err);
 }
 
-static bool keep_raw(struct call *call, const uint8_t *payload, size_t len, struct err *err)
+static bool keep_raw(const struct gate *g, struct call *call, const uint8_t *payload, size_t len,
+                     struct err *err)
 {
+    if (call->request->body_case == KEYD__V1__ENVELOPE__BODY_TOKENS_CREATE)
+        TRY(who_name_is_free(g, call->request->tokens_create, err));
     call->raw = arena_dup(&call->arena, payload, len);
     call->raw_len = len;
     call->cost_us = CUSTODIAN_COST_US;
@@ -223,9 +231,16 @@ static bool route(struct gate *g, struct call *call, const uint8_t *payload, siz
     if (*ret == SERVED_BY_SIGNERS)
         TRY(check_sign(g, call, err));
     else
-        TRY(keep_raw(call, payload, len, err));
+        TRY(keep_raw(g, call, payload, len, err));
     TRY(dispatch_admit(g, call, err));
     return call_charge(g, call, err);
+}
+
+static void enqueue(struct gate *g, struct call *call)
+{
+    if (call->key)
+        load_call_begins(g, call);
+    dispatch_enqueue(g, call);
 }
 
 static void begin(struct gate *g, struct call *call, const uint8_t *payload, size_t len)
@@ -239,7 +254,7 @@ static void begin(struct gate *g, struct call *call, const uint8_t *payload, siz
     else if (server == SERVED_BY_GATE)
         serve_here(g, call);
     else
-        dispatch_enqueue(g, call);
+        enqueue(g, call);
 }
 
 void request_receive(struct gate *g, struct conn *c, const uint8_t *payload, size_t len)

@@ -40,6 +40,7 @@ struct call {
     enum scope scope;            /* on what its principal may call that */
     const struct table_key *key; /* Sign on keyd.sock */
     uint32_t purposes;           /* Sign on keyd.sock: for which the principal was granted it */
+    bool counted;                /* in its principal's and its key's load */
     uint64_t received, deadline; /* moments of clock_us */
     uint32_t cost_us;            /* what its server will need, by experience */
     bool urgent;                 /* it takes away: it does not wait for its turn */
@@ -51,15 +52,24 @@ struct call {
     struct call *prev, *next;
 };
 
+/* What somebody, or some key, has in hand; see load.h. */
+struct load {
+    uint64_t full_ns; /* the moment until which its rate is used up, on the clock of clock_us */
+    uint32_t in_flight;
+};
+
 /* The queue: one first-in-first-out line for each principal, and a ring of those that have calls,
  * served in turn. */
 struct line {
     struct principal who;
+    struct load load;
     const struct access_grant **granted; /* who.c's: what he was granted, by hash... */
     size_t granted_slots;
-    uint64_t granted_version; /* ...as of this version of gate->access */
+    uint64_t granted_version; /* ...as of this version of gate->access: any other one is dangling */
     struct call_list waiting;
     uint64_t waiting_us; /* what they will cost */
+    uint64_t credit_us;  /* work that its turns have brought and it has not used yet */
+    bool in_turn;        /* it got the credit of this turn */
     uint32_t connections;
     struct line *next;      /* all */
     struct line *ring_next; /* those with calls; NULL: not in the ring */
@@ -68,6 +78,7 @@ struct line {
 struct queue {
     struct line *lines;
     struct line *ring_last; /* its ring_next is served next */
+    uint32_t turn_us;       /* the credit that a turn brings */
     size_t count;
     size_t urgent; /* of them */
 };
@@ -87,6 +98,8 @@ struct limits {
     uint32_t connections, in_flight, queue, buffers_mib;
     uint32_t default_deadline_ms, max_deadline_ms;
     uint32_t signer_timeout_ms;
+    uint32_t principal_rate, key_rate;           /* signatures a second; 0: no limit */
+    uint32_t principal_in_flight, key_in_flight; /* 0: no limit */
 };
 
 /* The two ways in. Each has its own share of connections. */
@@ -128,9 +141,7 @@ struct gate {
     bool has_table;
     struct rule rules[RULES_MAX]; /* who is who */
     size_t rule_count;
-    struct access access;                /* grants and tokens */
-    uint8_t token_said[ACCESS_HASH_LEN]; /* the token whose use the custodian was told of last... */
-    int64_t token_said_at;               /* ...and when, in seconds since 1970 */
+    struct access access; /* grants and tokens */
     struct queue queue;
     struct link links[LINKS_MAX]; /* signing gate: by the signer's index; control gate: [0] */
     size_t link_count;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "keyd/gate/conn.h"
+#include "keyd/gate/dispatch.h"
 #include "keyd/process/log.h"
 #include "proto/base/mem.h"
 #include "proto/token.h"
@@ -40,41 +41,45 @@ void who_get_rules(struct gate *g, struct msg *m)
 
 /* ---- grants and tokens */
 
-/* What lines have found points into the old table, whose version may be the new one's too: the same
- * one comes from the parent and from the custodian. */
-static void forget_granted(struct gate *g)
+void who_changed(struct gate *g)
 {
-    for (struct line *line = g->queue.lines; line; line = line->next)
-        line->granted_slots = 0;
+    conn_judge_all(g);
+    dispatch_judge_again(g);
 }
 
+/* Each version comes twice, from the parent and from the custodian, in any order. Taken once: what
+ * lines have compiled points into the table of exactly this version. */
 static void take_access(struct gate *g, struct access *now)
 {
-    if (now->version < g->access.version) { /* the parent's copy may come after the custodian's */
+    if (now->version <= g->access.version) {
         access_free(now);
         return;
     }
-    forget_granted(g);
     access_free(&g->access);
     g->access = *now;
-    conn_judge_all(g);
+    who_changed(g);
+}
+
+static _Noreturn void end_blind(const struct err *err)
+{
+    char line[600];
+
+    log_line(LOG_LEVEL_ERROR, "%s; I end here", log_err(err, line, sizeof(line)));
+    _exit(1);
 }
 
 void who_on_access(struct gate *g, struct chan *from, struct msg *m)
 {
     struct access now = {0};
     struct err err;
-    char line[600];
     uint64_t version = rd_u64(&m->body);
     int fd = msg_take_fd(m);
 
     msg_end(m, from);
-    if (access_from_fd(&now, fd, &err))
-        take_access(g, &now);
-    else
-        log_line(LOG_LEVEL_ERROR, "%s", log_err(&err, line, sizeof(line)));
-    if (fd >= 0)
-        close(fd);
+    if (!access_from_fd(&now, fd, &err))
+        end_blind(&err);
+    close(fd);
+    take_access(g, &now);
     if (from->peer != PROC_CUSTODIAN)
         return;
     chan_put(from, MSG_ACCESS_DONE);
@@ -99,6 +104,30 @@ static struct access_token *token_of(const struct gate *g, const uint8_t hash[AC
     return NULL;
 }
 
+/* A frontend by token is whom grants name; were it called like one by a rule, it would be that one.
+ */
+static bool is_taken(const struct gate *g, const char *name, uint32_t role)
+{
+    struct principal same;
+
+    return role == ROLE_FRONTEND &&
+           principal_named(g->rules, g->rule_count, name, ROLE_FRONTEND, &same) != NULL;
+}
+
+static bool refuse_name(const char *name, struct err *err)
+{
+    err_set(err, ERR_CONFLICT,
+            "a rule of keyd.conf makes the frontend \"%s\"; a token must not be "
+            "called the same",
+            name);
+    return err_hint(err, "keydctl tokens-create --name, with another name");
+}
+
+bool who_name_is_free(const struct gate *g, const Keyd__V1__TokensCreate *token, struct err *err)
+{
+    return !is_taken(g, token->name, (uint32_t)token->role) || refuse_name(token->name, err);
+}
+
 bool who_take_token(struct gate *g, struct identity *id, const char *text, struct err *err)
 {
     uint8_t hash[ACCESS_HASH_LEN];
@@ -113,6 +142,8 @@ bool who_take_token(struct gate *g, struct identity *id, const char *text, struc
         return err_hint(err, "it is mistyped, revoked or expired: keydctl tokens-list; only "
                              "control.sock takes tokens of roles other than frontend");
     }
+    if (is_taken(g, t->name, t->role))
+        return refuse_name(t->name, err);
     memcpy(id->token_hash, hash, sizeof(id->token_hash));
     id->token = true;
     if (!id->until || (int64_t)t->expires < id->until)
@@ -122,15 +153,13 @@ bool who_take_token(struct gate *g, struct identity *id, const char *text, struc
 
 void who_token_used(struct gate *g, const struct identity *id)
 {
-    time_t now = time(NULL);
+    struct access_token *t = id->token ? token_of(g, id->token_hash) : NULL;
     struct chan *c = g->self == PROC_GATE_SIGNING ? &g->custodian : &g->links[0].chan;
+    int64_t now = time(NULL);
 
-    if (!id->token || c->fd < 0)
+    if (!t || c->fd < 0 || (t->said_at && now >= t->said_at && now < t->said_at + TOKEN_SAY_S))
         return;
-    if (same_hash(g->token_said, id->token_hash) && now < g->token_said_at + TOKEN_SAY_S)
-        return;
-    memcpy(g->token_said, id->token_hash, sizeof(g->token_said));
-    g->token_said_at = now;
+    t->said_at = now;
     chan_put(c, MSG_TOKEN_USED);
     put_raw(c, id->token_hash, sizeof(id->token_hash));
     chan_end(c);
@@ -156,7 +185,7 @@ static void by_token(const struct gate *g, const struct identity *id, struct pri
     char hex[2 * 4 + 1];
 
     snprintf(proof, PROOF_MAX, "API token %s", hex_encode(id->token_hash, 4, hex));
-    if (!t || role_socket((enum role)t->role) != g->socket)
+    if (!t || role_socket((enum role)t->role) != g->socket || is_taken(g, t->name, t->role))
         return;
     ret->role = (enum role)t->role;
     snprintf(ret->name, sizeof(ret->name), "%s", t->name);
@@ -178,6 +207,8 @@ static void by_rules(const struct gate *g, int fd, const struct identity *id, st
 
     if (id->unix_peer && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
         e.group_count = len / sizeof(groups[0]);
+    else
+        e.unix_peer = false; /* half known is not known: the first rule that fits decides */
     const struct rule *rule = principal_find(g->rules, g->rule_count, &e, ret);
     if (rule)
         rule_proof_text(rule, proof, PROOF_MAX);
@@ -197,6 +228,8 @@ void who_is(const struct gate *g, int fd, const struct identity *id, struct prin
         by_token(g, id, ret, proof);
     else
         by_rules(g, fd, id, ret, proof);
+    if ((ret->role == ROLE_TENANT) != (*ret->tenant != '\0'))
+        *ret = (struct principal){.role = ROLE_NONE}; /* no tenant would be every tenant */
 }
 
 /* ---- grants

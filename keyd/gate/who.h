@@ -10,10 +10,10 @@
 #include "keyd/gate/state.h"
 
 #define URI_MAX     255
-#define PROOF_MAX   300 /* "uri=..." */
-#define GROUPS_MAX  64  /* supplementary ones of a unix peer that count */
-#define TOKEN_MAX   255 /* bytes of a token's text */
-#define TOKEN_SAY_S 60  /* its use is told to the custodian no more often */
+#define PROOF_MAX   300  /* "uri=..." */
+#define GROUPS_MAX  1024 /* supplementary ones of a unix peer: one in more is nobody */
+#define TOKEN_MAX   255  /* bytes of a token's text */
+#define TOKEN_SAY_S 60   /* its use is told to the custodian no more often */
 
 /* What a connection has proven so far. */
 struct identity {
@@ -30,8 +30,12 @@ struct identity {
 /* Reads the rules out of MSG_START or MSG_RELOAD. */
 void who_get_rules(struct gate *g, struct msg *m);
 
-/* MSG_ACCESS, from the parent or the custodian, whom it is confirmed to. Connections that are
- * somebody else now are cut. */
+/* Who is who may have changed, or what he may: connections of whoever is not any more who he was
+ * are cut, and calls refused that he may not make now. */
+void who_changed(struct gate *g);
+
+/* MSG_ACCESS, from the parent or the custodian, whom it is confirmed to: then it is true here. Ends
+ * the process if it cannot be read: what was granted before must not outlive it. */
 void who_on_access(struct gate *g, struct chan *from, struct msg *m);
 
 /* What the kernel says of a unix peer. */
@@ -47,6 +51,11 @@ void who_is(const struct gate *g, int fd, const struct identity *id, struct prin
  * known yet. */
 bool who_take_token(struct gate *g, struct identity *id, const char *text,
                     struct err *err) MUST_USE;
+
+/* Whether a token that is to be made may have its name: a frontend's must be none that a rule
+ * makes, or it would have the grants of that one. ERR_CONFLICT. */
+bool who_name_is_free(const struct gate *g, const Keyd__V1__TokensCreate *token,
+                      struct err *err) MUST_USE;
 
 /* Tells the custodian that the token is in use, if it was not told lately. */
 void who_token_used(struct gate *g, const struct identity *id);

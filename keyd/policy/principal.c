@@ -95,6 +95,10 @@ static bool check_pattern(const char *name, struct err *err)
 static bool set_name(char ret[NAME_MAX_LEN + 1], const char *value, const char *what,
                      struct err *err)
 {
+    if (*ret) {
+        err_set(err, ERR_BAD_REQUEST, "two %ss for one principal", what);
+        return bad_rule(err);
+    }
     TRY(name_check(value, what, err));
     snprintf(ret, NAME_MAX_LEN + 1, "%s", value);
     return true;
@@ -290,7 +294,7 @@ const struct rule *principal_find(const struct rule *rules, size_t count,
 }
 
 const struct rule *principal_named(const struct rule *rules, size_t count, const char *name,
-                                   struct principal *ret)
+                                   enum role role, struct principal *ret)
 {
     const char *star;
     size_t star_len;
@@ -299,7 +303,7 @@ const struct rule *principal_named(const struct rule *rules, size_t count, const
         struct principal who = rules[i].principal;
         struct pattern p = pattern_of(rules[i].principal.name);
 
-        if (!star_of(&p, name, &star, &star_len) ||
+        if ((role != ROLE_NONE && who.role != role) || !star_of(&p, name, &star, &star_len) ||
             !fill_name(rules[i].principal.name, star, star_len, who.name))
             continue;
         *ret = who;

@@ -64,9 +64,9 @@ struct evidence {
 const struct rule *principal_find(const struct rule *rules, size_t count,
                                   const struct evidence *evidence, struct principal *ret);
 
-/* Whether a rule could make somebody of this name: for questions like "could fe-12 serve?". The
- * first such rule, or NULL; ret is who that would be. */
+/* Whether a rule could make somebody of this name and role (ROLE_NONE: of any): for questions like
+ * "could fe-12 serve?". The first such rule, or NULL; ret is who that would be. */
 const struct rule *principal_named(const struct rule *rules, size_t count, const char *name,
-                                   struct principal *ret);
+                                   enum role role, struct principal *ret);
 
 #endif

@@ -26,6 +26,7 @@ struct access_token {
     uint32_t role;
     char tenant[TABLE_NAME_MAX + 1];
     uint64_t expires; /* seconds since 1970, UTC */
+    int64_t said_at;  /* the gate's own, not sent: when it told of its use last */
 };
 
 struct access {

@@ -231,7 +231,7 @@ bool registry_token_list(struct registry *r, struct registry_token **ret, size_t
 
 /* ---- import (imports.c): the keys that others are wrapped for, and imports that were begun */
 
-#define IMPORT_PRINCIPAL_MAX 79
+#define IMPORT_PRINCIPAL_MAX 143
 
 /* Never renumbered. */
 enum registry_import_state {

@@ -303,8 +303,9 @@ static bool cannot_use(const char *path, struct err *err)
 {
     struct stat st;
 
-    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 || errno == ENOENT)
-        return false;
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 || errno == ENOENT ||
+        errno == ENOTDIR)
+        return false; /* what is no folder is no token */
     if (errno == EROFS) {
         err_hint(err, "%s is on a file system that is read-only", path);
         return true;

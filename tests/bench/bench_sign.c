@@ -11,7 +11,8 @@
  * time of every request is known. With --library it calls libkeyd as its users do: keyd_sign where
  * a connection has one request in flight, else keyd_sign_batch (whose single times are not known).
  * With --tls it goes over TCP to that port of 127.0.0.1, with mutual TLS 1.3, instead of the
- * socket. The first answer on every connection is verified under the key; any error ends the run.
+ * socket. Without --library it says the API token that stands in KEYD_TOKEN, if there is one.
+ * The first answer on every connection is verified under the key; any error ends the run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -130,6 +131,8 @@ static void put_hello(struct link *l)
     envelope e = KEYD__V1__ENVELOPE__INIT;
 
     hello.version_min = hello.version_max = PROTOCOL_VERSION;
+    if (getenv("KEYD_TOKEN"))
+        hello.token = getenv("KEYD_TOKEN");
     hello.client = (char *)"bench_sign";
     e.id = WINDOW_MAX + 1;
     e.body_case = KEYD__V1__ENVELOPE__BODY_HELLO;

@@ -317,13 +317,17 @@ static unsigned try_start(unsigned n, unsigned kind)
     fault->disarm();
     if (!rig.ready) {
         const char *word = fault->word(kind);
-        if (word && !strstr(rig.failed.text, word))
+        if (word && !strstr(rig.failed.text, word) &&
+            !strstr(rig.failed.text, "CKR_OPERATION_ACTIVE")) /* of a search whose end failed */
             fail_msg("start, point %u: no %s in \"%s\"", n, word, rig.failed.text);
         rig_kill();
         faults_serve();
     } else {
         connect_all();
         (void)renew();
+        whole_check(false); /* what could not be undone is tried again at the next start */
+        rig_stop();
+        faults_serve();
     }
     whole_check(true);
     return count;

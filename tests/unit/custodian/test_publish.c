@@ -8,12 +8,15 @@
 static void told_to_everyone(void **state)
 {
     uint8_t id[KEY_ID_LEN];
+    uint32_t figures[3];
+    char words[8192];
 
     (void)state;
     rig_serve();
     rig_connect(1, PROC_GATE_SIGNING, 0, 1);
     rig_connect(2, PROC_SIGNER, 0, 1);
     rig_connect(3, PROC_SIGNER, 1, 1);
+    rig_stats(figures, words, sizeof(words)); /* it knows all of them */
     rig_tenant("acme");
     const Keyd__V1__Key *k = rig_generate("acme", "www", KEY_TYPE_EC_P256, 0);
     memcpy(id, k->id.data, KEY_ID_LEN);

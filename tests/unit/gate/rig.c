@@ -148,6 +148,10 @@ static void put_limits(struct chan *c, const struct limits *l)
     put_u32(c, l->default_deadline_ms);
     put_u32(c, l->max_deadline_ms);
     put_u32(c, l->signer_timeout_ms);
+    put_u32(c, l->principal_rate);
+    put_u32(c, l->key_rate);
+    put_u32(c, l->principal_in_flight);
+    put_u32(c, l->key_in_flight);
 }
 
 void rig_start_poor(struct rig *r, enum proc which, const struct limits *limits, unsigned files)
@@ -356,6 +360,32 @@ void rig_custodian(struct rig *r, uint32_t generation)
 {
     chan_close(&r->custodian);
     introduce(r, &r->custodian, PROC_CUSTODIAN, 0, generation);
+}
+
+static void settle_control(struct rig *r)
+{
+    static uint32_t generation = 1000;
+    const struct access old = {.version = 0}; /* changes nothing */
+    struct err err;
+    int fd;
+
+    rig_custodian(r, ++generation);
+    must(access_to_fd(&old, &fd, &err), &err);
+    chan_put(&r->custodian, MSG_ACCESS);
+    put_u64(&r->custodian, 0);
+    assert_true(chan_end_fds(&r->custodian, &fd, 1));
+    close(fd);
+    struct msg m = rig_expect(&r->custodian, MSG_ACCESS_DONE);
+    assert_true(rd_u64(&m.body) == 0);
+    msg_end(&m, &r->custodian);
+}
+
+void rig_settle(struct rig *r)
+{
+    if (r->parent.peer == PROC_GATE_SIGNING)
+        (void)rig_stats(r);
+    else
+        settle_control(r);
 }
 
 struct rig_stats rig_stats(struct rig *r)

@@ -89,6 +89,10 @@ void rig_signer(struct rig *r, uint32_t index, uint32_t generation, struct chan 
 /* See rig_signer. */
 void rig_custodian(struct rig *r, uint32_t generation);
 
+/* What was sent to it as its parent it has read when this returns. A control gate, which its parent
+ * asks for nothing, gets a new custodian, who is confirmed what it says. */
+void rig_settle(struct rig *r);
+
 struct rig_stats {
     uint32_t waiting, at_servers, connections;
     uint64_t signed_total, refused_total, busy_total, retried_total;

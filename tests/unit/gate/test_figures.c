@@ -104,7 +104,7 @@ static struct msg next(struct rig *r, enum msg_type type)
 
 static struct rig rig_up(void)
 {
-    static const uint32_t limits[] = {8, 8, 64, 1, 5000, 60000, 1000};
+    static const uint32_t limits[] = {8, 8, 64, 1, 5000, 60000, 1000, 0, 0, 0, 0};
     struct rig r = {0};
     struct err err;
     int fd = rig_spawn(&r), listener = listen_somewhere(&r);

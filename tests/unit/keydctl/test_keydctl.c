@@ -112,6 +112,25 @@ static void test_commands(void **state)
          {"CLASS ", "CKO_PRIVATE_KEY keyd/acme/www 010dabcdef12 acme/www ec sensitive sign\n",
           "somebody's    -            -        ec"}},
         {"token-objects --attributes", 0, {"CKA_EXTRACTABLE  false\n", "label: somebody's\n"}},
+        {"whoami", 0, {"ops\n", "operator\n", "user=root\n", "whoami (self)"}},
+        {"principals-list", 0, {"KNOWN BY", "fe-12 ", " edge ", "user=root"}},
+        {"config-test --as fe-12",
+         0,
+         {"fe-12\n", "acme/www ec-p256 enabled tls13-server", "nothing is missing"}},
+        {"grants-list",
+         0,
+         {"ID WHO ", "fe-12      acme/www ", "group edge tenant acme ",
+          "tls13-server, tls12-server"}},
+        {"grants-list --principal fe-13", 0, {"fe-13 tenant zeta"}},
+        {"grants-add --principal fe-12 --key acme/www", 0, {"17\n", "fe-12\n", "acme/www\n"}},
+        {"grants-add --group edge --tenant acme --purposes tls13-client",
+         0,
+         {"group edge\n", "tenant acme\n", "tls13-client\n"}},
+        {"grants-remove 10", 0, {"fe-12\n", "acme/www\n"}},
+        {"tokens-list",
+         0,
+         {"LAST USED", "0a0b0c0d ci   tenant  acme   ", " never", "2023-11-14T22:14:20Z"}},
+        {"tokens-revoke 1f2e3d4c", 0, {"token 1f2e3d4c of eyes revoked\n"}},
         {"token-bench --seconds 3",
          0,
          {"ec-p256 ecdsa_secp256r1_sha256 custodian 17000.5     44   1216\n",
@@ -157,6 +176,15 @@ static void test_json(void **state)
         {"keys-ref acme/www --json", "pem", JSON_STRING},
         {"csr acme/www --subject CN=x --json", "pem", JSON_STRING},
         {"token-objects --json", "objects", JSON_ARRAY},
+        {"whoami --json", "may", JSON_ARRAY},
+        {"principals-list --json", "principals", JSON_ARRAY},
+        {"config-test --as fe-12 --json", "keys", JSON_ARRAY},
+        {"grants-list --json", "grants", JSON_ARRAY},
+        {"grants-add --principal fe-12 --key acme/www --json", "id", JSON_INTEGER},
+        {"grants-remove 10 --json", "who", JSON_STRING},
+        {"tokens-list --json", "tokens", JSON_ARRAY},
+        {"tokens-create --tenant acme --json", "secret", JSON_STRING},
+        {"tokens-revoke 1f2e3d4c --json", "last_used", JSON_STRING},
         {"token-bench --json", "rates", JSON_ARRAY},
         {"token-bench --json", "tried", JSON_ARRAY},
         {"token-bench --json", "cut_short", JSON_STRING},
@@ -181,6 +209,39 @@ static void test_json(void **state)
             fail_msg("'%s' has no such %s", rows[i].arguments, rows[i].member);
         json_decref(j);
     }
+    server_stop(s, true);
+}
+
+/* The secret alone is on stdout, for a script; that something is missing is an exit status. */
+static void test_who(void **state)
+{
+    struct server *s = start(NULL);
+    char path[200], command[300];
+
+    (void)state;
+    const struct ran *r = run("tokens-create --tenant acme --expires 7d");
+    assert_int_equal(r->status, 0);
+    assert_string_equal(r->out, "keyd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+    assert_non_null(strstr(r->err, "token 0a0b0c0d of token-0a0b0c0d, good until 2023-11-21"));
+    assert_null(strstr(r->err, "keyd_"));
+    r = run("config-test");
+    assert_int_equal(r->status, 1);
+    assert_non_null(strstr(r->out, "missing:\n  - no key is granted to it\n"));
+    r = run("config-test --json");
+    assert_int_equal(r->status, 1);
+    r = run("explain /dev/null --key acme/www");
+    assert_int_equal(r->status, 1);
+    assert_non_null(strstr(r->out, "no shape\nkeyd would not sign this\n"));
+    r = run("explain - --key acme/www --as fe-12 --scheme 0x0403 --json </dev/null");
+    assert_int_equal(r->status, 1);
+    assert_non_null(strstr(r->out, "\"signs\""));
+    snprintf(path, sizeof(path), "%s", scratch_path("yes"));
+    FILE *f = fopen(path, "w");
+    assert_true(f && fputs("yes", f) >= 0 && fclose(f) == 0);
+    snprintf(command, sizeof(command), "explain %s --key acme/www", path);
+    r = run(command);
+    assert_int_equal(r->status, 0);
+    assert_non_null(strstr(r->out, "keyd would sign this\n"));
     server_stop(s, true);
 }
 
@@ -242,6 +303,15 @@ static void test_usage(void **state)
         {"keys-import --tenant a --name b --key x --fingerprint 12",
          2,
          {"--fingerprint is '12', which is no fingerprint", "64 hex digits"}},
+        {"tokens-create --tenant a --expires 0", 2, {"no number of days", "--expires 90d"}},
+        {"tokens-create --tenant a --expires 9x", 2, {"no number of days"}},
+        {"tokens-create --role root", 2, {"--role root is no role", "auditor"}},
+        {"grants-remove seven", 2, {"\"seven\" is no grant's number"}},
+        {"grants-add --principal a --key b --purposes tls", 2, {"there is no purpose 'tls'"}},
+        {"explain /dev/null", 2, {"explain needs --key KEY"}},
+        {"explain /nowhere --key a/b", 2, {"cannot open /nowhere"}},
+        {"explain /dev/zero --key a/b", 2, {"is longer than 65536 bytes"}},
+        {"explain /dev/null --key a/b --scheme ecdsa", 2, {"is no TLS SignatureScheme"}},
         {"import-key --unpin --pin", 2, {"--unpin stands alone"}},
         /* what can be told without keyd is */
         {"keys-import --tenant a --name b --key /nowhere", 1, {"cannot open /nowhere"}},
@@ -253,11 +323,13 @@ static void test_usage(void **state)
         {"--help", 0, {"commands:\n", "  token-objects ", "exit status:\n", "--socket PATH"}},
         {"help", 0, {"commands:\n"}},
     };
-    static const char *const commands[] = {"tenants-add", "tenants-list",  "keys-generate",
-                                           "keys-list",   "keys-show",     "keys-ref",
-                                           "csr",         "token-objects", "status",
-                                           "keys-import", "import-key",    "import-key-rotate",
-                                           "token-bench", "pin-change"};
+    static const char *const commands[] = {
+        "tenants-add", "tenants-list",    "keys-generate", "keys-list",
+        "keys-show",   "keys-ref",        "csr",           "token-objects",
+        "status",      "keys-import",     "import-key",    "import-key-rotate",
+        "whoami",      "principals-list", "config-test",   "explain",
+        "grants-add",  "grants-list",     "grants-remove", "tokens-create",
+        "tokens-list", "tokens-revoke",   "token-bench",   "pin-change"};
 
     (void)state;
     check_rows(rows, sizeof(rows) / sizeof(*rows));
@@ -317,9 +389,10 @@ static int done(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commands),    cmocka_unit_test(test_json),
-        cmocka_unit_test(test_failures),    cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_unreachable), cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_commands),  cmocka_unit_test(test_json),
+        cmocka_unit_test(test_who),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_usage),     cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_full_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, done);

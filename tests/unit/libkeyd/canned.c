@@ -624,6 +624,6 @@ bool canned_answer(const envelope *ask, const struct canned_how *how, struct are
     case KEYD__V1__ENVELOPE__BODY_STATUS:
         return status(how, a, e);
     default:
-        return false;
+        return canned_who_answer(ask, how, e);
     }
 }

@@ -18,4 +18,8 @@ struct canned_how {
 /* Sets the body of *e, in the arena. False: there is no such thing, or it is not asked here. */
 bool canned_answer(const envelope *ask, const struct canned_how *how, struct arena *a, envelope *e);
 
+/* The part of it that is about principals, grants and tokens. What it points to is static or of the
+ * question. */
+bool canned_who_answer(const envelope *ask, const struct canned_how *how, envelope *e);
+
 #endif

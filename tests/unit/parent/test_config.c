@@ -61,7 +61,8 @@ static void every_setting_is_read(void **state)
         "signer-timeout-ms = 70\n[sockets]\nrun-dir = /r\nfrontend-group = f\n"
         "control-group = g\n[limits]\nconnections = 1\nin-flight = 2\n"
         "queue = 3\nbuffers-mib = 4\ndefault-deadline-ms = 5\n"
-        "max-deadline-ms = 6\n",
+        "max-deadline-ms = 6\nprincipal-rate = 7\nkey-rate = 8\n"
+        "principal-in-flight = 9\nkey-in-flight = 10\n",
         &c, &err));
     assert_string_equal(c.user, "keyd");
     assert_int_equal(c.signers, 3);
@@ -78,6 +79,37 @@ static void every_setting_is_read(void **state)
     assert_int_equal(c.buffers_mib, 4);
     assert_int_equal(c.default_deadline_ms, 5);
     assert_int_equal(c.max_deadline_ms, 6);
+    assert_int_equal(c.principal_rate, 7);
+    assert_int_equal(c.key_rate, 8);
+    assert_int_equal(c.principal_in_flight, 9);
+    assert_int_equal(c.key_in_flight, 10);
+}
+
+/* The rules of the file in their order, then root and keyd's own user as operators. */
+static void principals_are_read(void **state)
+{
+    struct config c;
+    struct err err;
+
+    (void)state;
+    assert_true(read_text("[principals]\nwww = frontend user=root\n"
+                          "adm = operator unix-group=root\n"
+                          "fe-* = frontend group=edge uri=spiffe://p/fe-*\n",
+                          &c, &err));
+    assert_true(c.rule_count >= 4);
+    assert_string_equal(c.rules[0].principal.name, "www");
+    assert_int_equal(c.rules[0].id, 0);
+    assert_int_equal(c.rules[1].proof, PROOF_UNIX_GROUP);
+    assert_int_equal(c.rules[1].id, 0);
+    assert_string_equal(c.rules[2].text, "spiffe://p/fe-*");
+    assert_int_equal(c.rules[3].principal.role, ROLE_OPERATOR);
+    assert_int_equal(c.rules[3].id, 0);
+    assert_false(read_text("[principals]\nwww = frontend user=no-such-user-here\n", &c, &err));
+    assert_non_null(strstr(err.text, "no user \"no-such-user-here\""));
+    assert_false(read_text("[principals]\nwww = frontend unix-group=no-such-group\n", &c, &err));
+    assert_non_null(strstr(err.text, "no group"));
+    assert_false(read_text("[principals]\nwww = boss user=root\n", &c, &err));
+    assert_non_null(strstr(err.text, "is no role"));
 }
 
 static void bad_files_are_told_what_is_wrong(void **state)
@@ -222,6 +254,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(one_setting_moves_everything),
         cmocka_unit_test(every_setting_is_read),
+        cmocka_unit_test(principals_are_read),
         cmocka_unit_test(bad_files_are_told_what_is_wrong),
         cmocka_unit_test(lines_are_what_they_look_like),
         cmocka_unit_test(a_missing_file_is_named),

@@ -190,6 +190,33 @@ static void pages(void **state)
     REFUSED(registry_key_list(p->r, "", "nonsense", rows, 2, &count, &more, &err), ERR_BAD_REQUEST);
 }
 
+/* Two keys of two tenants whose ids begin alike: to each tenant its own is the only one, and the
+ * other's name stands in no error of his. */
+static void ids_that_begin_alike_in_two_tenants(void **state)
+{
+    struct place *p = *state;
+    struct registry_intent intent;
+    struct registry_key key;
+    struct err err;
+
+    add_tenant(p, "acme");
+    add_tenant(p, "globex");
+    add_key(p, "acme", "www", 1);
+    intent = an_intent("globex", "secret", 2);
+    key = a_key(&intent, 1);
+    key.id[KEY_ID_LEN - 1] = 1;
+    OK(registry_intent_add(p->r, &intent, &err));
+    OK(registry_intent_commit(p->r, intent.id, &key, &err));
+    REFUSED(registry_key_find(p->r, "01000000", "", &key, &err), ERR_AMBIGUOUS);
+    assert_non_null(strstr(err.text, "globex/secret"));
+    OK(registry_key_find(p->r, "01000000", "acme", &key, &err));
+    assert_string_equal(key.tenant, "acme");
+    OK(registry_key_find(p->r, "01000000", "globex", &key, &err));
+    assert_string_equal(key.name, "secret");
+    REFUSED(registry_key_find(p->r, "01000000", "initech", &key, &err), ERR_NOT_FOUND);
+    REFUSED(registry_key_find(p->r, "globex/secret", "acme", &key, &err), ERR_NOT_FOUND);
+}
+
 /* ---- keys that the token had before */
 
 static void adopted_whole_or_not_at_all(void **state)
@@ -240,10 +267,15 @@ static void adopted_and_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLACE_TEST(found_by_name_and_prefix),    PLACE_TEST(not_found),
-        PLACE_TEST(ambiguous_lists_candidates),  PLACE_TEST(found_by_ids),
-        PLACE_TEST(all_fields_come_back),        PLACE_TEST(pages),
-        PLACE_TEST(adopted_whole_or_not_at_all), PLACE_TEST(adopted_and_gone),
+        PLACE_TEST(ids_that_begin_alike_in_two_tenants),
+        PLACE_TEST(found_by_name_and_prefix),
+        PLACE_TEST(not_found),
+        PLACE_TEST(ambiguous_lists_candidates),
+        PLACE_TEST(found_by_ids),
+        PLACE_TEST(all_fields_come_back),
+        PLACE_TEST(pages),
+        PLACE_TEST(adopted_whole_or_not_at_all),
+        PLACE_TEST(adopted_and_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,38 @@ static void test_cases(void **state)
     rig_down(&r);
 }
 
+/* The key may sign it and the caller was granted something else: no. */
+static void test_only_what_was_granted(void **state)
+{
+    static const struct {
+        uint32_t granted;
+        bool server, tls12;
+    } grants[] = {
+        {0, false, false},
+        {PURPOSE_TLS13_CLIENT, false, false},
+        {PURPOSE_TLS13_SERVER, true, false},
+        {PURPOSE_TLS12_SERVER, false, true},
+        {PURPOSE_CSR | PURPOSE_RAW, false, false},
+        {PURPOSE_TLS12_SERVER | PURPOSE_TLS13_SERVER, true, true},
+    };
+    struct rig r = rig_up(URI, &table);
+    const struct tbs shapes[] = {tls13("server"), shape('2')};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(grants); i++) {
+        for (size_t j = 0; j < COUNT(shapes); j++) {
+            put_granted(&r, i, keys[P256].id, grants[i].granted, 0x0403, &shapes[j]);
+            if (j == 0 ? grants[i].server : grants[i].tls12) {
+                expect_signed(&r, i, &keys[P256], 0x0403, &shapes[j]);
+                continue;
+            }
+            struct err err = expect_unsigned(&r, i);
+            must_fail(false, &err, ERR_DENIED, "the caller was granted");
+        }
+    }
+    rig_down(&r);
+}
+
 static void test_batch(void **state)
 {
     struct rig r = rig_up(URI, &table);
@@ -724,6 +756,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_only_what_was_granted),
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_drain_answers),
         cmocka_unit_test(test_new_key),
