@@ -342,7 +342,7 @@ case_without_ciphers_keyd_refuses() {
     has "$said" "alert decrypt error"
     equal $((before + 1)) "$(asked)" "requests to keyd"
     # what keyd-provider(7) says of the two in a log
-    has "$(cat "$T/log/s_server.log")" "keyd signs no DHE key exchange" \
+    has "$(cat "$T/log/s_server.log")" "keyd signs ECDHE alone" \
         "operation not supported for this keytype" "decryption failed"
     mv "$T/s_server/command.saved" "$T/s_server/command"
     reload_s_server
