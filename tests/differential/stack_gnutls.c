@@ -107,13 +107,13 @@ static void make_identity(struct identity *id, gnutls_pk_algorithm_t pk, unsigne
 /* The certificate's credentials with the external key. */
 static void credentials(gnutls_certificate_credentials_t *ret, struct identity *id)
 {
-    gnutls_pcert_st *list = gnutls_calloc(1, sizeof(*list));
+    gnutls_pcert_st cert; /* the credentials take what is in it */
 
-    MUST(gnutls_pcert_import_x509(list, id->cert, 0)); /* the credentials take it */
+    MUST(gnutls_pcert_import_x509(&cert, id->cert, 0));
     MUST(gnutls_privkey_init(&id->hard));
     MUST(gnutls_privkey_import_ext4(id->hard, id, sign_data, NULL, NULL, NULL, info, 0));
     MUST(gnutls_certificate_allocate_credentials(ret));
-    MUST(gnutls_certificate_set_key(*ret, NULL, 0, list, 1, id->hard));
+    MUST(gnutls_certificate_set_key(*ret, NULL, 0, &cert, 1, id->hard));
 }
 
 /* ---- handshakes */

@@ -31,7 +31,7 @@ make_keys() {
 
 with_keyd
 begin make_keys
-begin ctl tenants-add acme
+begin new_tenant acme
 
 root_only() { [ "$(id -u)" = 0 ] || skip "memory of others is readable for root alone"; }
 
@@ -196,7 +196,7 @@ case_parent() {
     NEEDLE=$CONF search "$ALL" pid "$KEYD_PID"
     nothing "the parent"
     for fd in "/proc/$KEYD_PID/fd/"*; do
-        [[ $(readlink "$fd") == /memfd:* ]] || continue
+        [[ $(readlink "$fd") == "/memfd:the table of keys"* ]] || continue
         search "$ALL" files "$fd"
         nothing "the parent's table"
         tables=$((tables + 1))
