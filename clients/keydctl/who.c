@@ -46,18 +46,16 @@ static void print_lines(const json_t *lines, const char *before)
 /* ---- whoami */
 
 static const struct column whoami_fields[] = {
-    {.title = "you are", .member = "name"},
-    {.title = "role", .member = "role"},
-    {.title = "tenant", .member = "tenant"},
-    {.title = "group", .member = "group"},
-    {.title = "known by", .member = "proof"},
-    {.title = "you may", .member = "may"},
-    {0},
+    {.title = "you are", .member = "name"},   {.title = "role", .member = "role"},
+    {.title = "tenant", .member = "tenant"},  {.title = "group", .member = "group"},
+    {.title = "known by", .member = "proof"}, {0},
 };
 
 static bool show_whoami(const json_t *value)
 {
     out_fields(stdout, whoami_fields, value, 0);
+    puts("you may:");
+    print_lines(json_object_get(value, "may"), "  ");
     return ferror(stdout) == 0;
 }
 
