@@ -78,7 +78,8 @@ case_a_thousand() {
     small=$(resident)
     equal "$times alike: $COULD_NOT" "$("$HOSTILE" "$CONTROL" tenant=acme name=new \
         key="$T/mine.pem" "${as[@]}" times="$times")"
-    [ "$(resident)" -lt $((small + 1024 * SLOW * SLOW)) ] ||
+    [ "$PRESET" = asan ] || # its runtime keeps what was freed for a while
+        [ "$(resident)" -lt $((small + 1024)) ] ||
         fail "the custodian grew from $small to $(resident) kB"
     unchanged
 }
