@@ -78,23 +78,3 @@ bool import_message(const struct import_claim *c, uint8_t *out, size_t *ret_len,
     *ret_len = w.len;
     return true;
 }
-
-const struct scheme *import_scheme(enum key_type type)
-{
-    switch (type) {
-    case KEY_TYPE_RSA_2048:
-    case KEY_TYPE_RSA_3072:
-    case KEY_TYPE_RSA_4096:
-        return scheme_by_code(0x0804);
-    case KEY_TYPE_EC_P256:
-        return scheme_by_code(0x0403);
-    case KEY_TYPE_EC_P384:
-        return scheme_by_code(0x0503);
-    case KEY_TYPE_ED25519:
-        return scheme_by_code(0x0807);
-    case KEY_TYPE_NONE:
-    case KEY_TYPE_COUNT:
-        break;
-    }
-    return NULL;
-}

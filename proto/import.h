@@ -40,7 +40,4 @@ struct import_claim {
 bool import_message(const struct import_claim *claim, uint8_t *out, size_t *ret_len,
                     struct err *err) MUST_USE;
 
-/* The scheme that a client signs it by; NULL for a type that is not known. */
-const struct scheme *import_scheme(enum key_type type);
-
 #endif

@@ -39,6 +39,40 @@ size_t scheme_index(const struct scheme *scheme)
     return (size_t)(scheme - schemes);
 }
 
+const struct scheme *scheme_for_type(enum key_type type)
+{
+    switch (type) {
+    case KEY_TYPE_RSA_2048:
+    case KEY_TYPE_RSA_3072:
+    case KEY_TYPE_RSA_4096:
+        return scheme_by_code(0x0804);
+    case KEY_TYPE_EC_P256:
+        return scheme_by_code(0x0403);
+    case KEY_TYPE_EC_P384:
+        return scheme_by_code(0x0503);
+    case KEY_TYPE_ED25519:
+        return scheme_by_code(0x0807);
+    case KEY_TYPE_NONE:
+    case KEY_TYPE_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+const char *scheme_digest(const struct scheme *scheme)
+{
+    switch (scheme->hash_bits) {
+    case 256:
+        return "SHA2-256";
+    case 384:
+        return "SHA2-384";
+    case 512:
+        return "SHA2-512";
+    default:
+        return NULL;
+    }
+}
+
 static bool fits(const struct scheme *s, const struct key_type_info *type, enum purpose purpose)
 {
     bool tls13 = purpose == PURPOSE_TLS13_SERVER || purpose == PURPOSE_TLS13_CLIENT;

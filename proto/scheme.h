@@ -27,6 +27,13 @@ const struct scheme *scheme_by_code(uint32_t code);
 /* The i-th row, for i from 0 to SCHEME_COUNT - 1; NULL past the end. */
 const struct scheme *scheme_at(size_t i);
 
+/* The scheme by which keys of a type are tried, and prove themselves; NULL for a type that is not
+ * known. */
+const struct scheme *scheme_for_type(enum key_type type);
+
+/* libcrypto's name of the scheme's hash, "SHA2-256"; NULL where the whole message is signed. */
+const char *scheme_digest(const struct scheme *scheme);
+
 /* The number of a row: i of scheme_at(i). */
 size_t scheme_index(const struct scheme *scheme);
 

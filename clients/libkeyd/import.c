@@ -255,7 +255,7 @@ static bool prove(struct import *m, const struct own_key *key, struct err *err)
     size_t len;
 
     TRY(import_message(&claim, message, &len, err));
-    m->scheme = import_scheme(key->type);
+    m->scheme = scheme_for_type(key->type);
     m->proof_len = sizeof(m->proof);
     return own_key_sign(key, m->scheme, message, len, m->proof, &m->proof_len, err);
 }

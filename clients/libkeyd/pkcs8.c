@@ -339,20 +339,6 @@ bool own_key_read(struct own_key *ret, const uint8_t *pkcs8, size_t len, struct 
 
 /* ---- signing */
 
-static const char *digest_name(const struct scheme *scheme)
-{
-    switch (scheme->hash_bits) {
-    case 256:
-        return "SHA2-256";
-    case 384:
-        return "SHA2-384";
-    case 512:
-        return "SHA2-512";
-    default:
-        return NULL;
-    }
-}
-
 static bool padded(EVP_PKEY_CTX *ctx, const struct scheme *scheme)
 {
     return scheme->padding != SCHEME_PSS ||
@@ -367,8 +353,8 @@ static bool verifies(const struct own_key *key, const struct scheme *scheme, con
     EVP_PKEY_CTX *pctx; /* belongs to ctx */
 
     return ctx &&
-           EVP_DigestVerifyInit_ex(ctx, &pctx, digest_name(scheme), NULL, NULL, key->pkey, NULL) ==
-               1 &&
+           EVP_DigestVerifyInit_ex(ctx, &pctx, scheme_digest(scheme), NULL, NULL, key->pkey,
+                                   NULL) == 1 &&
            padded(pctx, scheme) && EVP_DigestVerify(ctx, sig, sig_len, message, len) == 1;
 }
 
@@ -379,7 +365,8 @@ bool own_key_sign(const struct own_key *key, const struct scheme *scheme, const 
     EVP_PKEY_CTX *pctx; /* belongs to ctx */
 
     if (!ctx ||
-        EVP_DigestSignInit_ex(ctx, &pctx, digest_name(scheme), NULL, NULL, key->pkey, NULL) != 1 ||
+        EVP_DigestSignInit_ex(ctx, &pctx, scheme_digest(scheme), NULL, NULL, key->pkey, NULL) !=
+            1 ||
         !padded(pctx, scheme))
         return err_set(err, ERR_INTERNAL, "libcrypto makes no %s signature", scheme->name);
     if (EVP_DigestSign(ctx, sig, sig_len, message, len) == 1 &&

@@ -259,7 +259,7 @@ static bool add_rate(struct bench *b, enum key_type type, uint32_t signers, doub
     TRY(rate);
     keyd__v1__bench_rate__init(rate);
     rate->type = (Keyd__V1__KeyType)type;
-    rate->scheme = token_test_scheme(type)->code;
+    rate->scheme = scheme_for_type(type)->code;
     rate->signers = signers;
     rate->per_second = per_second;
     rate->p50_us = histogram_percentile(took, 500);
@@ -283,7 +283,7 @@ static bool sign_here(struct custodian *c, struct bench *b, enum key_type type, 
                       struct err *err)
 {
     static const uint8_t message[130] = "keyd bench";
-    const struct scheme *scheme = token_test_scheme(type);
+    const struct scheme *scheme = scheme_for_type(type);
     struct histogram took = {0};
     uint64_t start = clock_us(), pumped = start, now = start, end = start + run_us(b);
 
@@ -390,7 +390,7 @@ static bool measure_type(struct custodian *c, struct bench *b, enum key_type typ
     if (ok)
         return true;
     if (!token_lost(c->token))
-        return add_tried(b, type, token_test_scheme(type), why.text, err);
+        return add_tried(b, type, scheme_for_type(type), why.text, err);
     *err = why;
     return false;
 }

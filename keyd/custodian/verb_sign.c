@@ -171,19 +171,12 @@ bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct
 
 /* ---- building */
 
-/* What certification authorities take from any key of the type. */
+/* What certification authorities take from any key of the type: of RSA not PSS. */
 static const struct scheme *usual_scheme(enum key_type type)
 {
-    switch (type) {
-    case KEY_TYPE_EC_P256:
-        return scheme_by_code(0x0403);
-    case KEY_TYPE_EC_P384:
-        return scheme_by_code(0x0503);
-    case KEY_TYPE_ED25519:
-        return scheme_by_code(0x0807);
-    default:
-        return scheme_by_code(0x0401);
-    }
+    const struct scheme *scheme = scheme_for_type(type);
+
+    return scheme && scheme->kind != KEY_KIND_RSA ? scheme : scheme_by_code(0x0401);
 }
 
 static bool build_and_sign(struct custodian *c, struct table_key *key,

@@ -24,9 +24,6 @@ bool token_verify(const uint8_t *spki, size_t spki_len, const struct scheme *sch
                   const uint8_t *message, size_t len, const uint8_t *sig, size_t sig_len,
                   struct err *err) MUST_USE;
 
-/* The scheme by which keys of a type are tried; NULL for a type that is not known. */
-const struct scheme *token_test_scheme(enum key_type type);
-
 /* Signs a fixed test message ("keyd test signature" and random bytes) and verifies it: the proof
  * that this handle is this key. Every handle passes it before its first real signature. */
 bool token_prove(struct token *t, token_handle key, enum key_type type, const uint8_t *spki,

@@ -21,20 +21,6 @@ static void cleanup_md_ctx(EVP_MD_CTX **p)
     EVP_MD_CTX_free(*p);
 }
 
-static const char *digest_name(uint16_t bits)
-{
-    switch (bits) {
-    case 256:
-        return "SHA2-256";
-    case 384:
-        return "SHA2-384";
-    case 512:
-        return "SHA2-512";
-    default:
-        return NULL;
-    }
-}
-
 static bool fits(EVP_PKEY *key, enum key_kind kind)
 {
     switch (kind) {
@@ -54,8 +40,7 @@ static bool begin(EVP_MD_CTX *ctx, EVP_PKEY *key, const struct scheme *scheme)
 {
     EVP_PKEY_CTX *pctx; /* belongs to ctx */
 
-    if (EVP_DigestVerifyInit_ex(ctx, &pctx, digest_name(scheme->hash_bits), NULL, NULL, key,
-                                NULL) != 1)
+    if (EVP_DigestVerifyInit_ex(ctx, &pctx, scheme_digest(scheme), NULL, NULL, key, NULL) != 1)
         return false;
     return scheme->padding != SCHEME_PSS ||
            (EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1 &&
@@ -80,31 +65,11 @@ bool token_verify(const uint8_t *spki, size_t spki_len, const struct scheme *sch
     return true;
 }
 
-const struct scheme *token_test_scheme(enum key_type type)
-{
-    switch (type) {
-    case KEY_TYPE_RSA_2048:
-    case KEY_TYPE_RSA_3072:
-    case KEY_TYPE_RSA_4096:
-        return scheme_by_code(0x0804);
-    case KEY_TYPE_EC_P256:
-        return scheme_by_code(0x0403);
-    case KEY_TYPE_EC_P384:
-        return scheme_by_code(0x0503);
-    case KEY_TYPE_ED25519:
-        return scheme_by_code(0x0807);
-    case KEY_TYPE_NONE:
-    case KEY_TYPE_COUNT:
-        break;
-    }
-    return NULL;
-}
-
 bool token_prove(struct token *t, token_handle key, enum key_type type, const uint8_t *spki,
                  size_t spki_len, struct err *err)
 {
     static const char head[] = "keyd test signature"; /* begins like nothing that keyd signs */
-    const struct scheme *scheme = token_test_scheme(type);
+    const struct scheme *scheme = scheme_for_type(type);
     uint8_t message[sizeof(head) + 32], sig[SIGNATURE_MAX];
     size_t sig_len = sizeof(sig);
 

@@ -214,7 +214,7 @@ static envelope *import(const char *subject, enum key_type type)
     assert_true(key_id_of(sample->spki, sample->spki_len, id));
     body.tenant = (char *)"acme";
     body.name = (char *)subject;
-    body.scheme = import_scheme(type)->code;
+    body.scheme = scheme_for_type(type)->code;
     const struct import_claim claim = {.nonce = nonce,
                                        .import_key = with,
                                        .key = id,

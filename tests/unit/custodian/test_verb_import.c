@@ -99,7 +99,7 @@ static struct request *request_of(const struct sample *s, enum key_type type, co
     keyd__v1__keys_import__init(&r->body);
     r->body.tenant = (char *)tenant;
     r->body.name = (char *)name;
-    r->body.scheme = import_scheme(type)->code;
+    r->body.scheme = scheme_for_type(type)->code;
     memcpy(r->nonce, k->nonce, sizeof(r->nonce));
     memcpy(r->import_key, k->id, sizeof(r->import_key));
     memcpy(r->spki, s->spki, s->spki_len);

@@ -21,7 +21,7 @@ static void reads(const struct sample *s, const uint8_t *p, size_t n, enum key_t
     assert_int_equal(k.type, type);
     assert_int_equal(k.spki_len, s->spki_len);
     assert_memory_equal(k.spki, s->spki, s->spki_len);
-    assert_true(own_key_sign(&k, import_scheme(type), (const uint8_t *)"m", 1, sig, &len, &err));
+    assert_true(own_key_sign(&k, scheme_for_type(type), (const uint8_t *)"m", 1, sig, &len, &err));
     own_key_free(&k);
     own_key_free(&k); /* an empty one is fine */
 }
@@ -143,7 +143,7 @@ static void halves_of_two_keys(void **state)
     mixed[60] ^= 1;                        /* in n */
     if (own_key_read(&k, mixed, a->pkcs8_len, &err)) {
         assert_false(
-            own_key_sign(&k, import_scheme(k.type), (const uint8_t *)"m", 1, sig, &len, &err));
+            own_key_sign(&k, scheme_for_type(k.type), (const uint8_t *)"m", 1, sig, &len, &err));
         assert_int_equal(err.code, ERR_BAD_REQUEST);
         assert_contains(err.text, "do not fit");
         own_key_free(&k);

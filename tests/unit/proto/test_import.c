@@ -132,11 +132,11 @@ static void each_type_has_a_scheme(void **state)
     for (int t = KEY_TYPE_NONE + 1; t < KEY_TYPE_COUNT; t++) {
         struct err err;
 
-        assert_non_null(import_scheme((enum key_type)t));
+        assert_non_null(scheme_for_type((enum key_type)t));
         assert_true(
-            scheme_fits(import_scheme((enum key_type)t), (enum key_type)t, PURPOSE_CSR, &err));
+            scheme_fits(scheme_for_type((enum key_type)t), (enum key_type)t, PURPOSE_CSR, &err));
     }
-    assert_null(import_scheme(KEY_TYPE_NONE));
+    assert_null(scheme_for_type(KEY_TYPE_NONE));
     assert_string_equal(import_hash_name(IMPORT_HASH_SHA1), "SHA1");
     assert_string_equal(import_hash_name(IMPORT_HASH_SHA256), "SHA2-256");
     assert_null(import_hash_name(IMPORT_HASH_NONE));
