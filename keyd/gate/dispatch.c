@@ -13,7 +13,8 @@
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define BUDGET_US    1000
+#define BUDGET_US    1000 /* of work at a server, */
+#define BUDGET_AHEAD 2000 /* with the calls that go ahead */
 #define RETRY_MAX_MS 10000u
 #define LAST_READS   16
 #define STRIKES_MAX  2
@@ -148,7 +149,7 @@ static void put_call(struct link *l, const struct call *call)
     struct chan *c = &l->chan;
 
     if (c->peer == PROC_SIGNER) {
-        chan_put(c, MSG_SIGN);
+        chan_put(c, call->ahead ? MSG_SIGN_AHEAD : MSG_SIGN);
         put_u64(c, call->handle);
         put_raw(c, sign->key_id.data, KEY_ID_LEN);
         put_u32(c, call->purposes);
@@ -168,18 +169,34 @@ static void put_call(struct link *l, const struct call *call)
     chan_end(c);
 }
 
+/* Who has nothing at a signer does not stand behind the millisecond of those who have. */
+static bool goes_ahead(const struct call *call)
+{
+    return call->key && call->line->at_servers == 0;
+}
+
 static void hand_over(struct link *l, struct call *call)
 {
     if (l->calls.count == 0)
         l->head_since = clock_us();
+    call->ahead = goes_ahead(call);
     put_call(l, call);
     call_append(&l->calls, call);
     l->cost_us += call->cost_us;
+    call->line->at_servers++;
 }
 
-/* The server with the least to do, if it has room for another call. */
-static struct link *choose(struct gate *g)
+static void take_back(struct link *l, struct call *call)
 {
+    call_take_out(call);
+    l->cost_us -= call->cost_us;
+    call->line->at_servers--;
+}
+
+/* The server with the least to do, if it has room for this call. */
+static struct link *choose(struct gate *g, const struct call *call)
+{
+    uint64_t budget = goes_ahead(call) ? BUDGET_AHEAD : BUDGET_US;
     struct link *best = NULL;
 
     for (size_t i = 0; i < g->link_count; i++) {
@@ -188,7 +205,7 @@ static struct link *choose(struct gate *g)
         if (is_up(l) && !l->leaving && (!best || l->cost_us < best->cost_us))
             best = l;
     }
-    return best && (best->calls.count == 0 || best->cost_us < BUDGET_US) ? best : NULL;
+    return best && (best->calls.count == 0 || best->cost_us < budget) ? best : NULL;
 }
 
 static void hand_over_urgent(struct gate *g)
@@ -204,10 +221,11 @@ static void hand_over_urgent(struct gate *g)
 
 static void fill_links(struct gate *g)
 {
+    const struct call *next;
     struct link *l;
 
     hand_over_urgent(g);
-    while (g->queue.count > 0 && (l = choose(g)) != NULL)
+    while ((next = queue_next(&g->queue)) != NULL && (l = choose(g, next)) != NULL)
         hand_over(l, queue_pop(&g->queue));
 }
 
@@ -233,9 +251,9 @@ static void refuse_cut_off(struct gate *g, struct call *call)
     call_fail(g, call, &err);
 }
 
-static void give_back(struct gate *g, struct call *call)
+static void give_back(struct gate *g, struct link *l, struct call *call)
 {
-    call_take_out(call);
+    take_back(l, call);
     if (!call->conn)
         call_free(g, call);
     else if (!has_signers(g))
@@ -248,13 +266,25 @@ static void give_back(struct gate *g, struct call *call)
     }
 }
 
+/* It was at work on the first call, or on the first of those that go ahead. */
+static void strike(struct link *l)
+{
+    struct call *call = l->calls.first;
+
+    if (call)
+        call->strikes++;
+    while (call && !call->ahead)
+        call = call->next;
+    if (call && call != l->calls.first)
+        call->strikes++;
+}
+
 /* Last to first, so that the head of the queue has them in their old order. */
 static void lose_link(struct gate *g, struct link *l)
 {
-    if (l->calls.first)
-        l->calls.first->strikes++;
+    strike(l);
     while (l->calls.last)
-        give_back(g, l->calls.last);
+        give_back(g, l, l->calls.last);
     if (l->event)
         event_free(l->event);
     chan_close(&l->chan);
@@ -295,8 +325,7 @@ static struct call *answered(struct gate *g, struct link *l, uint64_t handle)
 
     if (!call || call->list != &l->calls)
         msg_fatal(&l->chan, "an answer to a question that it was not asked");
-    call_take_out(call);
-    l->cost_us -= call->cost_us;
+    take_back(l, call);
     l->head_since = clock_us();
     return call;
 }

@@ -3,9 +3,11 @@
  * dispatch: from the queue to the servers (signers, or the custodian) and back.
  *
  * A server holds about a millisecond of estimated work, at least one call: so none waits for work,
- * and nothing stands behind slow RSA at a server while another is free. Estimates are learnt from
- * what signers report. A server that dies or overstays gives its calls back to the head of the
- * queue; a call that two servers failed with is refused, lest one bad call kills them all.
+ * and nothing stands behind slow RSA at a server while another is free. The first call of a
+ * principal who has none at a signer is taken before those that wait there: a flood delays it by
+ * what is at work, not by what stands in line. Estimates are learnt from what signers report. A
+ * server that dies or overstays gives its calls back to the head of the queue; a call that two
+ * servers failed with is refused, lest one bad call kills them all.
  */
 #ifndef KEYD_GATE_DISPATCH_H
 #define KEYD_GATE_DISPATCH_H

@@ -107,19 +107,25 @@ static struct line *take_turns(struct queue *q)
             return p; /* nobody else waits */
         p->credit_us += p->in_turn ? 0 : q->turn_us;
         p->in_turn = p->credit_us >= cost;
-        if (p->in_turn) {
-            p->credit_us -= cost;
+        if (p->in_turn)
             return p;
-        }
         q->ring_last = p;
     }
 }
 
+struct call *queue_next(struct queue *q)
+{
+    return q->ring_last ? take_turns(q)->waiting.first : NULL;
+}
+
 struct call *queue_pop(struct queue *q)
 {
-    if (!q->ring_last)
+    struct call *call = queue_next(q);
+
+    if (!call)
         return NULL;
-    struct call *call = take_turns(q)->waiting.first;
+    if (call->line->ring_next != call->line) /* alone it pays nothing */
+        call->line->credit_us -= call->cost_us;
     queue_remove(q, call);
     return call;
 }

@@ -26,6 +26,9 @@ bool queue_has_of(const struct line *p, const struct conn *conn);
 /* Takes a call that is urgent, of one principal the first first; NULL when none waits. */
 struct call *queue_pop_urgent(struct queue *q);
 
+/* The next call, which stays in its line; NULL when none waits. */
+struct call *queue_next(struct queue *q);
+
 /* Takes the next call; NULL when none waits. */
 struct call *queue_pop(struct queue *q);
 

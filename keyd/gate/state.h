@@ -44,6 +44,7 @@ struct call {
     uint64_t received, deadline; /* moments of clock_us */
     uint32_t cost_us;            /* what its server will need, by experience */
     bool urgent;                 /* it takes away: it does not wait for its turn */
+    bool ahead;                  /* its signer takes it first */
     uint32_t strikes;            /* servers that died or overstayed with it */
     size_t charged;              /* bytes of it that stand in gate->call_bytes */
     void *status;                /* status.c's; in the arena */
@@ -68,6 +69,7 @@ struct line {
     uint64_t granted_version; /* ...as of this version of gate->access: any other one is dangling */
     struct call_list waiting;
     uint64_t waiting_us; /* what they will cost */
+    size_t at_servers;   /* calls that were handed over */
     uint64_t credit_us;  /* work that its turns have brought and it has not used yet */
     bool in_turn;        /* it got the credit of this turn */
     uint32_t connections;

@@ -51,6 +51,7 @@ static const struct rule {
     {MSG_STATS, "STATS", P, GC, 64 * KIB, 0},
     {MSG_PROCESSES, "PROCESSES", P, GC, 64 * KIB, 0},
     {MSG_SIGN, "SIGN", GS, S, 64 * KIB + KIB, 0}, /* a whole frame, and what is around it */
+    {MSG_SIGN_AHEAD, "SIGN_AHEAD", GS, S, 64 * KIB + KIB, 0},
     {MSG_SIGNED, "SIGNED", S, GS, 2 * KIB, 0},
     {MSG_UNSIGNED, "UNSIGNED", S, GS, 2 * KIB, 0},
     {MSG_REQUEST, "REQUEST", GC, C, MIB + KIB, 0},
@@ -207,28 +208,79 @@ static void take_fds(struct chan *c, struct msg *m, size_t n)
     memmove(c->in_fds, c->in_fds + n, c->in_fd_count * sizeof(int));
 }
 
-bool chan_next(struct chan *c, struct msg *ret)
-{
-    struct rd head = rd_of(buf_head(&c->in), c->in.len);
-    uint32_t len = rd_u32(&head);
-    enum msg_type type = (enum msg_type)rd_u16(&head);
-    uint16_t fds = rd_u16(&head);
+struct head {
+    enum msg_type type;
+    size_t whole; /* bytes, of head and body */
+    uint16_t fds;
+};
 
+/* Looks at the message that begins `offset` bytes behind what is read; false: it is not whole. */
+static bool look_at(const struct chan *c, size_t offset, struct head *ret)
+{
+    struct rd head = rd_of(buf_head(&c->in) + offset, c->in.len - offset);
+    uint32_t len = rd_u32(&head);
+
+    ret->type = (enum msg_type)rd_u16(&head);
+    ret->fds = rd_u16(&head);
+    ret->whole = (size_t)HEAD + len;
     if (head.failed)
         return false;
-    const struct rule *rule = rule_of(type, c->peer, c->self);
+    const struct rule *rule = rule_of(ret->type, c->peer, c->self);
     if (!rule)
         msg_fatal(c, "a message that it may not send to me");
-    if (len > rule->max_len || fds > rule->max_fds)
+    if (len > rule->max_len || ret->fds > rule->max_fds)
         msg_fatal(c, "a message that is too long");
-    if (rd_left(&head) < len)
+    return rd_left(&head) >= len;
+}
+
+bool chan_waits(const struct chan *c)
+{
+    struct head head;
+
+    return look_at(c, 0, &head);
+}
+
+bool chan_next(struct chan *c, struct msg *ret)
+{
+    struct head head;
+
+    if (!look_at(c, 0, &head))
         return false;
-    if (fds > c->in_fd_count)
+    if (head.fds > c->in_fd_count)
         msg_fatal(c, "a message without its descriptors");
-    *ret = (struct msg){.type = type, .body = rd_of(head.at, len)};
-    take_fds(c, ret, fds);
-    buf_use(&c->in, HEAD + len); /* the bytes stay where they are until the next chan_read */
+    *ret =
+        (struct msg){.type = head.type, .body = rd_of(buf_head(&c->in) + HEAD, head.whole - HEAD)};
+    take_fds(c, ret, head.fds);
+    buf_use(&c->in, head.whole); /* the bytes stay where they are until the next chan_read */
     return true;
+}
+
+static void reverse(uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        uint8_t b = p[i];
+
+        p[i] = p[n - 1 - i];
+        p[n - 1 - i] = b;
+    }
+}
+
+bool chan_next_of(struct chan *c, enum msg_type type, struct msg *ret)
+{
+    uint8_t *first = buf_head(&c->in);
+    struct head head;
+    size_t before = 0;
+
+    while (look_at(c, before, &head) && head.type != type)
+        before += head.whole;
+    if (head.type != type || before + head.whole > c->in.len)
+        return false;
+    if (before > 0) { /* the two change places */
+        reverse(first, before);
+        reverse(first + before, head.whole);
+        reverse(first, before + head.whole);
+    }
+    return chan_next(c, ret);
 }
 
 /* ---- writing */

@@ -51,8 +51,9 @@ enum msg_type {
                      * the last processes that ended */
     /* signing gate <-> signer */
     MSG_SIGN, /* u64 call, key id, u32 purposes that the caller was granted, u32 scheme, message */
-    MSG_SIGNED,   /* u64 call, u32 microseconds, signature */
-    MSG_UNSIGNED, /* u64 call, u32 microseconds, error */
+    MSG_SIGN_AHEAD, /* the same, of somebody who has nothing else at a signer: it goes first */
+    MSG_SIGNED,     /* u64 call, u32 microseconds, signature */
+    MSG_UNSIGNED,   /* u64 call, u32 microseconds, error */
     /* control gate <-> custodian */
     MSG_REQUEST, /* u64 call, who asks (name, u32 role, tenant), u32 deadline in ms, packed Envelope
                   */
@@ -122,6 +123,13 @@ enum chan_state chan_read(struct chan *c, struct err *err);
 /* Takes the next whole message. Returns false when there is none. A message that the table forbids
  * from this peer ends the process: see msg_fatal. ret->body borrows until the next chan_read. */
 bool chan_next(struct chan *c, struct msg *ret);
+
+/* As chan_next, of one type: it overtakes what came before it. Only on a channel on which no
+ * message has descriptors. */
+bool chan_next_of(struct chan *c, enum msg_type type, struct msg *ret);
+
+/* Whether a whole message waits to be taken. */
+bool chan_waits(const struct chan *c);
 
 /* ---- writing: chan_put, then fields, then chan_end; chan_flush sends */
 

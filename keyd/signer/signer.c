@@ -17,7 +17,8 @@
 #include "keyd/signer/stats.h"
 #include "proto/base/clock.h"
 
-#define ANSWERS_AT_ONCE 4 /* facts: loop.md: so many answers to one wake-up of the gate */
+#define ANSWERS_AT_ONCE 4   /* so many answers to one wake-up of the gate */
+#define ANSWERS_US      200 /* or what is made in this time: who comes ahead is not seen before */
 #define DRAIN_WAIT_MS   2000
 #define LOOK_UP_US      1000000 /* the custodian names a new key to one signer after another first */
 #define LOOK_UP_NEXT_US 250000  /* and what it left out all must not scan for at the same time */
@@ -31,16 +32,18 @@ enum outcome {
 
 /* ---- the signing gate */
 
-static bool answer_all(struct signer *s, struct err *err)
+static bool next_call(struct signer *s, struct msg *m)
 {
-    struct msg m;
-    unsigned waiting = 0;
+    return chan_next_of(&s->gate, MSG_SIGN_AHEAD, m) || chan_next(&s->gate, m);
+}
 
-    while (chan_next(&s->gate, &m)) {
-        TRY(sign_answer(s, &m, err)); /* MSG_SIGN is all that a gate may send */
-        if (++waiting % ANSWERS_AT_ONCE == 0 && !chan_flush(&s->gate))
-            break;
-    }
+static bool answer_some(struct signer *s, struct err *err)
+{
+    uint64_t end = clock_us() + ANSWERS_US;
+    struct msg m;
+
+    for (unsigned n = 0; n < ANSWERS_AT_ONCE && clock_us() < end && next_call(s, &m); n++)
+        TRY(sign_answer(s, &m, err)); /* calls are all that a gate may send */
     if (!chan_flush(&s->gate))
         chan_close(&s->gate); /* its end is here soon, and the parent sends a new one */
     return true;
@@ -51,7 +54,7 @@ static bool read_gate(struct signer *s, struct err *err)
     struct err broken;
     enum chan_state state = chan_read(&s->gate, &broken);
 
-    TRY(answer_all(s, err));
+    TRY(answer_some(s, err));
     if (state != CHAN_OPEN)
         chan_close(&s->gate);
     return true;
@@ -197,7 +200,7 @@ static void flush_waiting(struct chan *c, const struct pollfd *p)
 
 static int wait_ms(const struct signer *s)
 {
-    if (bench_going(s))
+    if (bench_going(s) || chan_waits(&s->gate))
         return 0;
     return s->look_up_at ? clock_wait_ms(s->look_up_at) : -1;
 }
@@ -222,7 +225,8 @@ static enum outcome turn(struct signer *s, struct err *err)
         return FAILED;
     flush_waiting(&s->gate, &p[1]);
     flush_waiting(&s->custodian, &p[2]);
-    if (s->gate.fd == p[1].fd && (p[1].revents & in) && !read_gate(s, err))
+    bool calls = (s->gate.fd == p[1].fd && (p[1].revents & in)) || chan_waits(&s->gate);
+    if (calls && !read_gate(s, err))
         return FAILED;
     if (s->custodian.fd == p[2].fd && (p[2].revents & in) && !read_custodian(s, err))
         return FAILED;
@@ -236,6 +240,8 @@ static bool drain(struct signer *s, struct err *err)
 
     if (s->gate.fd >= 0)
         TRY(read_gate(s, err));
+    while (chan_waits(&s->gate))
+        TRY(answer_some(s, err));
     while (s->gate.fd >= 0 && chan_pending(&s->gate) > 0) {
         p = (struct pollfd){.fd = s->gate.fd, .events = POLLOUT};
         if (poll(&p, 1, DRAIN_WAIT_MS) <= 0 || !chan_flush(&s->gate))

@@ -444,7 +444,7 @@ void rig_send(struct chan *c)
     assert_int_equal(chan_pending(c), 0);
 }
 
-struct msg rig_expect(struct chan *c, enum msg_type type)
+static struct msg next_msg(struct chan *c, enum msg_type type)
 {
     struct msg m;
     struct err err = {0};
@@ -458,6 +458,13 @@ struct msg rig_expect(struct chan *c, enum msg_type type)
         if (chan_read(c, &err) != CHAN_OPEN)
             fail_msg("the channel ended before %s: %s", msg_name(type), err.text);
     }
+    return m;
+}
+
+struct msg rig_expect(struct chan *c, enum msg_type type)
+{
+    struct msg m = next_msg(c, type);
+
     if (m.type != type)
         fail_msg("%s came, not %s", msg_name(m.type), msg_name(type));
     return m;
@@ -493,10 +500,11 @@ bool rig_eof(struct chan *c)
 
 struct rig_ask rig_asked(struct chan *signer)
 {
-    struct msg m = rig_expect(signer, MSG_SIGN);
-    struct rig_ask ask = {.call = rd_u64(&m.body)};
+    struct msg m = next_msg(signer, MSG_SIGN);
+    struct rig_ask ask = {.ahead = m.type == MSG_SIGN_AHEAD, .call = rd_u64(&m.body)};
     uint8_t id[KEY_ID_LEN], same[KEY_ID_LEN];
 
+    assert_true(ask.ahead || m.type == MSG_SIGN);
     rd_copy(&m.body, id, sizeof(id));
     memset(same, id[0], sizeof(same));
     assert_memory_equal(id, same, sizeof(id));

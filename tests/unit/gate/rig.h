@@ -118,7 +118,8 @@ bool rig_quiet(struct rig *r, struct chan *c);
 /* Whether the channel ends within 20 s. */
 bool rig_eof(struct chan *c);
 
-struct rig_ask { /* MSG_SIGN */
+struct rig_ask { /* MSG_SIGN, MSG_SIGN_AHEAD */
+    bool ahead;
     uint64_t call;
     uint8_t key; /* its number */
     uint32_t purposes, scheme;
@@ -126,7 +127,7 @@ struct rig_ask { /* MSG_SIGN */
     char text[128]; /* the message, cut */
 };
 
-/* Waits for the next MSG_SIGN. */
+/* Waits for the next call. */
 struct rig_ask rig_asked(struct chan *signer);
 
 /* MSG_SIGNED: the signature is the message's text. */

@@ -120,6 +120,27 @@ static void a_signer_gets_a_millisecond_of_work(void **state)
     rig_until(&r, 40 - 18, 17, 1);
 }
 
+/* Whoever has nothing at a signer is not to stand behind those who have. */
+static void the_first_of_a_principal_goes_ahead(void **state)
+{
+    struct rig_ask asks[3];
+
+    (void)state;
+    up();
+    struct client *c = rig_client(&r);
+    for (int round = 0; round < 2; round++) {
+        send_signs(c, KEY_EC, 3);
+        for (size_t i = 0; i < 3; i++) {
+            asks[i] = rig_asked(&r.signers[0]);
+            assert_int_equal(asks[i].ahead, i == 0);
+        }
+        for (size_t i = 0; i < 3; i++) {
+            rig_signs(&r.signers[0], &asks[i], 50);
+            client_signed(c, i, asks[i].text);
+        }
+    }
+}
+
 static void slow_work_is_spread(void **state)
 {
     (void)state;
@@ -580,6 +601,7 @@ int main(int argc, char **argv)
         T(answers_come_in_any_order),
         T(refusals_of_a_signer_reach_the_client),
         T(a_signer_gets_a_millisecond_of_work),
+        T(the_first_of_a_principal_goes_ahead),
         T(slow_work_is_spread),
         T(work_over_a_millisecond_goes_one_by_one),
         T(a_full_queue_is_busy),

@@ -123,6 +123,53 @@ static void messages_survive_being_cut(void **state)
     disconnect(&p);
 }
 
+static void put_numbered(struct chan *c, enum msg_type type, uint64_t number)
+{
+    uint8_t filler[300] = {0};
+
+    chan_put(c, type);
+    put_u64(c, number);
+    put_bytes(c, filler, (size_t)number * 20);
+    chan_end(c);
+}
+
+static uint64_t number_of(struct msg *m, const struct chan *from)
+{
+    uint64_t number = rd_u64(&m->body);
+    size_t len;
+
+    msg_get_bytes(m, &len);
+    assert_int_equal(len, number * 20);
+    msg_end(m, from);
+    return number;
+}
+
+/* Those that overtake keep their order, and so do the others; what is not whole waits. */
+static void one_type_may_go_ahead(void **state)
+{
+    static const uint64_t want[] = {2, 5, 0, 1, 3, 4, 6};
+    struct pair p = connected(PROC_GATE_SIGNING, PROC_SIGNER);
+    struct msg m;
+    struct err err;
+
+    (void)state;
+    assert_false(chan_waits(&p.b) || chan_next_of(&p.b, MSG_SIGN_AHEAD, &m));
+    for (uint64_t i = 0; i < 8; i++)
+        put_numbered(&p.a, i % 3 == 2 && i < 7 ? MSG_SIGN_AHEAD : MSG_SIGN, i);
+    p.a.out.len -= 1; /* the last one is cut */
+    assert_true(chan_flush(&p.a));
+    assert_int_equal(chan_read(&p.b, &err), CHAN_OPEN);
+    for (size_t i = 0; i < 7; i++) {
+        bool ahead = chan_next_of(&p.b, MSG_SIGN_AHEAD, &m);
+
+        assert_int_equal(ahead, i < 2);
+        assert_true(ahead || (chan_waits(&p.b) && chan_next(&p.b, &m)));
+        assert_int_equal(number_of(&m, &p.b), want[i]);
+    }
+    assert_false(chan_waits(&p.b) || chan_next(&p.b, &m));
+    disconnect(&p);
+}
+
 /* Descriptors stay with their message, though others are read in the same go. */
 static void descriptors_stay_with_their_message(void **state)
 {
@@ -275,6 +322,7 @@ int main(void)
         cmocka_unit_test(fields_go_both_ways),
         cmocka_unit_test(errors_go_both_ways),
         cmocka_unit_test(messages_survive_being_cut),
+        cmocka_unit_test(one_type_may_go_ahead),
         cmocka_unit_test(descriptors_stay_with_their_message),
         cmocka_unit_test(a_closed_peer_is_seen_after_its_last_words),
         cmocka_unit_test(nonsense_ends_the_reader),

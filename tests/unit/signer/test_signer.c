@@ -106,16 +106,22 @@ static struct tbs shape(char which)
     }
 }
 
-static void put_granted(struct rig *r, uint64_t call, const uint8_t *id, uint32_t granted,
-                        uint32_t scheme, const struct tbs *t)
+static void put_call(struct rig *r, enum msg_type type, uint64_t call, const uint8_t *id,
+                     uint32_t granted, uint32_t scheme, const struct tbs *t)
 {
-    chan_put(&r->gate, MSG_SIGN);
+    chan_put(&r->gate, type);
     put_u64(&r->gate, call);
     put_raw(&r->gate, id, KEY_ID_LEN);
     put_u32(&r->gate, granted);
     put_u32(&r->gate, scheme);
     put_bytes(&r->gate, t->bytes, t->len);
     chan_end(&r->gate);
+}
+
+static void put_granted(struct rig *r, uint64_t call, const uint8_t *id, uint32_t granted,
+                        uint32_t scheme, const struct tbs *t)
+{
+    put_call(r, MSG_SIGN, call, id, granted, scheme, t);
 }
 
 static void put_sign(struct rig *r, uint64_t call, const uint8_t *id, uint32_t scheme,
@@ -264,6 +270,25 @@ static void test_batch(void **state)
         else
             expect_signed(&r, call, &keys[P256], 0x0403, &t);
     }
+    rig_down(&r);
+}
+
+/* Ten slow calls wait, and one overtakes them. */
+static void test_ahead(void **state)
+{
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+
+    (void)state;
+    assert_int_equal(kill(r.pid, SIGSTOP), 0); /* so that all wait when it wakes */
+    for (uint64_t call = 0; call < 10; call++)
+        put_sign(&r, call, keys[RSA].id, 0x0804, &t);
+    put_call(&r, MSG_SIGN_AHEAD, 10, keys[P256].id, PURPOSES_TLS, 0x0403, &t);
+    assert_true(chan_flush(&r.gate));
+    assert_int_equal(kill(r.pid, SIGCONT), 0);
+    expect_signed(&r, 10, &keys[P256], 0x0403, &t);
+    for (uint64_t call = 0; call < 10; call++)
+        expect_signed(&r, call, &keys[RSA], 0x0804, &t);
     rig_down(&r);
 }
 
@@ -758,6 +783,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_only_what_was_granted),
         cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_ahead),
         cmocka_unit_test(test_drain_answers),
         cmocka_unit_test(test_new_key),
         cmocka_unit_test(test_key_that_is_not_itself),
