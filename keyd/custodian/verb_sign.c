@@ -25,12 +25,6 @@ static bool judge_handle(struct custodian *c, const struct table_key *key, token
     return row.adopted || token_key_judge(c->token, handle, (enum key_type)key->type, err);
 }
 
-static bool not_shown(struct err *err)
-{
-    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
-    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
-}
-
 /* A handle signs for the first time only after it was proven; from then on it is in the table. */
 static bool handle_of(struct custodian *c, struct table_key *key, token_handle *ret,
                       struct err *err)
@@ -39,30 +33,13 @@ static bool handle_of(struct custodian *c, struct table_key *key, token_handle *
 
     if (!handle) {
         if (!token_find_private(c->token, key->cka_id, key->cka_id_len, &handle, err))
-            return err->code == ERR_NOT_FOUND ? not_shown(err) : false;
+            return err->code == ERR_NOT_FOUND ? table_key_missing(err) : false;
         TRY(judge_handle(c, key, handle, err));
         TRY(token_prove(c->token, handle, (enum key_type)key->type, key->spki, key->spki_len, err));
         key->user = (void *)(uintptr_t)handle;
     }
     *ret = handle;
     return true;
-}
-
-/* In the gate's words. */
-static bool is_enabled(const struct table_key *key, struct err *err)
-{
-    switch (key->state) {
-    case KEY_ENABLED:
-        return true;
-    case KEY_DISABLED:
-        err_set(err, ERR_CONFLICT, "the key is disabled");
-        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
-    case KEY_DESTROYED:
-        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
-    case KEY_MISSING:
-        break;
-    }
-    return not_shown(err);
 }
 
 /* ---- which key, for what */
@@ -104,7 +81,7 @@ static bool key_serves(const struct table_key *key, enum role role, enum purpose
                 purposes_text(key->purposes, names, sizeof(names)));
         return err_hint(err, "purposes are fixed when a key is made: make one with csr");
     }
-    return is_enabled(key, err);
+    return table_key_signs(key, err);
 }
 
 /* ---- signing: read it, then sign it */

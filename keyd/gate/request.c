@@ -158,23 +158,6 @@ static void serve_here(struct gate *g, struct call *call)
 
 /* ---- passed on */
 
-static bool may_sign(const struct table_key *key, struct err *err)
-{
-    switch (key->state) {
-    case KEY_ENABLED:
-        return true;
-    case KEY_DISABLED:
-        err_set(err, ERR_CONFLICT, "the key is disabled");
-        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
-    case KEY_DESTROYED:
-        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
-    case KEY_MISSING:
-        break;
-    }
-    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
-    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
-}
-
 /* What can be refused here costs the signers nothing. */
 static bool check_sign(struct gate *g, struct call *call, struct err *err)
 {
@@ -188,7 +171,7 @@ static bool check_sign(struct gate *g, struct call *call, struct err *err)
     if (!scheme_by_code(sign->scheme))
         return err_set(err, ERR_BAD_SCHEME, "0x%04x is no signature scheme that keyd makes",
                        sign->scheme);
-    TRY(may_sign(key, err));
+    TRY(table_key_signs(key, err));
     call->cost_us = *keys_cost(g, key);
     return load_admit(g, call, err);
 }

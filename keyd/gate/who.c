@@ -276,8 +276,7 @@ static void compile(const struct gate *g, struct line *line)
 
     while (slots < wanted)
         slots *= 2;
-    mem_free(line->granted);
-    line->granted_slots = 0;
+    who_forget(line);
     line->granted = mem_array(slots, sizeof(*line->granted));
     if (!line->granted)
         return;

@@ -37,6 +37,28 @@ struct table_key *table_find(const struct table *t, const uint8_t id[TABLE_ID_LE
     return t->count ? t->slots[slot_of(t, id)] : NULL;
 }
 
+bool table_key_missing(struct err *err)
+{
+    err_set(err, ERR_UNAVAILABLE, "the token does not show this key");
+    return err_hint(err, "keydctl status, and keydctl token-objects, show what is there");
+}
+
+bool table_key_signs(const struct table_key *key, struct err *err)
+{
+    switch (key->state) {
+    case KEY_ENABLED:
+        return true;
+    case KEY_DISABLED:
+        err_set(err, ERR_CONFLICT, "the key is disabled");
+        return err_hint(err, "an operator can enable it again: keydctl keys-enable");
+    case KEY_DESTROYED:
+        return err_set(err, ERR_NOT_FOUND, "the key was destroyed");
+    case KEY_MISSING:
+        break;
+    }
+    return table_key_missing(err);
+}
+
 /* At most half full, always a power of two. */
 static bool grow(struct table *t)
 {

@@ -40,6 +40,13 @@ struct table {
 /* The entry with that id; NULL if there is none. It stays where it is until table_free. */
 struct table_key *table_find(const struct table *t, const uint8_t id[TABLE_ID_LEN]);
 
+/* Refuses, and says why, for a key that does not sign now: it is disabled, destroyed or missing in
+ * the token. Gate and custodian say it in the same words. */
+bool table_key_signs(const struct table_key *key, struct err *err) MUST_USE;
+
+/* Refuses as for a key that the token does not show. */
+bool table_key_missing(struct err *err);
+
 /* Adds the entry, or replaces an older one of the same id (keeping `user`); an older version than
  * the one there is left out. Returns the entry in the table, NULL without memory. */
 struct table_key *table_put(struct table *t, const struct table_key *key) MUST_USE;
