@@ -209,16 +209,6 @@ void import_tidy(struct custodian *c)
 
 /* ---- the verbs */
 
-static bool copy_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
-                       struct err *err)
-{
-    ret->data = ask_alloc(ask, n, err);
-    TRY(ret->data);
-    memcpy(ret->data, p, n);
-    ret->len = n;
-    return true;
-}
-
 static Keyd__V1__ImportKeyInfo *to_wire(const struct custodian *c, const struct ask *ask,
                                         const struct registry_import_key *key, struct err *err)
 {
@@ -231,8 +221,8 @@ static Keyd__V1__ImportKeyInfo *to_wire(const struct custodian *c, const struct 
     info->hash = (Keyd__V1__ImportHash)way->hash;
     info->created = key->created;
     info->types = ask_alloc(ask, KEY_TYPE_COUNT * sizeof(*info->types), err);
-    if (!info->types || !copy_bytes(ask, key->id, sizeof(key->id), &info->id, err) ||
-        !copy_bytes(ask, key->spki, key->spki_len, &info->spki, err))
+    if (!info->types || !ask_bytes(ask, key->id, sizeof(key->id), &info->id, err) ||
+        !ask_bytes(ask, key->spki, key->spki_len, &info->spki, err))
         return NULL;
     for (int t = KEY_TYPE_NONE + 1; t < KEY_TYPE_COUNT; t++)
         if (way->types[t])
@@ -252,7 +242,7 @@ static bool begin(struct custodian *c, const struct ask *ask, const struct regis
         return err_set(err, ERR_INTERNAL, "the kernel gives no random bytes");
     TRY(registry_nonce_add(c->registry, &nonce, IMPORT_NONCE_S, err));
     reply->nonce_ms = IMPORT_NONCE_S * 1000;
-    return copy_bytes(ask, nonce.nonce, sizeof(nonce.nonce), &reply->nonce, err);
+    return ask_bytes(ask, nonce.nonce, sizeof(nonce.nonce), &reply->nonce, err);
 }
 
 bool verb_import_key(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err)

@@ -205,6 +205,13 @@ struct ask {
 /* Zeroed memory for a part of a reply; on NULL err is set. */
 void *ask_alloc(const struct ask *ask, size_t n, struct err *err) MUST_USE;
 
+/* A copy of n bytes in a reply. */
+bool ask_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
+               struct err *err) MUST_USE;
+
+/* A copy of a text in a reply. */
+bool ask_text(const struct ask *ask, const char *text, char **ret, struct err *err) MUST_USE;
+
 /* ---- scope.c: to a tenant, what is another's is as if it were not there */
 
 /* The tenant to whom the caller's scope is bound; "" if to none. */

@@ -76,6 +76,25 @@ void *ask_alloc(const struct ask *ask, size_t n, struct err *err)
     return p;
 }
 
+bool ask_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
+               struct err *err)
+{
+    ret->data = ask_alloc(ask, n, err);
+    TRY(ret->data);
+    if (n > 0)
+        memcpy(ret->data, p, n);
+    ret->len = n;
+    return true;
+}
+
+bool ask_text(const struct ask *ask, const char *text, char **ret, struct err *err)
+{
+    *ret = ask_alloc(ask, strlen(text) + 1, err);
+    TRY(*ret);
+    memcpy(*ret, text, strlen(text) + 1);
+    return true;
+}
+
 /* ---- answering */
 
 static void put_answer(struct custodian *c, const struct request *r, const envelope *answer)

@@ -31,25 +31,6 @@ static void page_free(struct page *p)
     token_objects_free(p->objects, p->count);
 }
 
-static char *copy(const struct ask *ask, const char *text, struct err *err)
-{
-    char *p = arena_dup(ask->arena, text, strlen(text));
-
-    if (!p)
-        err_set(err, ERR_TOO_LARGE, "no memory for a list of objects");
-    return p;
-}
-
-static bool copy_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
-                       struct err *err)
-{
-    TRY(ret->data = ask_alloc(ask, n, err));
-    if (n > 0)
-        memcpy(ret->data, p, n);
-    ret->len = n;
-    return true;
-}
-
 /* ---- whose it is */
 
 struct owned {
@@ -99,7 +80,7 @@ static bool fill_attributes(const struct ask *ask, const struct token_object *fr
     for (size_t i = 0; i < n; i++) {
         keyd__v1__token_attribute__init(&all[i]);
         all[i].name = (char *)from->attributes[i].name; /* a static string */
-        TRY(all[i].value = copy(ask, from->attributes[i].value, err));
+        TRY(ask_text(ask, from->attributes[i].value, &all[i].value, err));
         to->attributes[i] = &all[i];
     }
     to->n_attributes = n;
@@ -114,9 +95,9 @@ static bool fill_object(const struct ask *ask, const struct token_object *from, 
     TRY(o);
     keyd__v1__token_object__init(o);
     o->cls = (char *)from->cls; /* a static string */
-    TRY(o->label = copy(ask, from->label, err));
-    TRY(o->key = copy(ask, owner, err));
-    TRY(copy_bytes(ask, from->cka_id, from->cka_id_len, &o->cka_id, err));
+    TRY(ask_text(ask, from->label, &o->label, err));
+    TRY(ask_text(ask, owner, &o->key, err));
+    TRY(ask_bytes(ask, from->cka_id, from->cka_id_len, &o->cka_id, err));
     TRY(fill_attributes(ask, from, o, err));
     *ret = o;
     return true;
@@ -145,9 +126,9 @@ Keyd__V1__Finding *finding_to_wire(const struct ask *ask, const struct finding *
     f->severity = (Keyd__V1__Severity)from->severity;
     f->kind = (char *)(uintptr_t)from->kind; /* static strings */
     f->advice = (char *)(uintptr_t)from->advice;
-    f->object = copy(ask, name, err);
-    f->text = copy(ask, from->text, err);
-    return f->object && f->text && copy_bytes(ask, cka_id, cka_id_len, &f->cka_id, err) ? f : NULL;
+    bool ok = ask_text(ask, name, &f->object, err) && ask_text(ask, from->text, &f->text, err) &&
+              ask_bytes(ask, cka_id, cka_id_len, &f->cka_id, err);
+    return ok ? f : NULL;
 }
 
 /* A list in the reply's arena, grown by doubling. */

@@ -20,24 +20,6 @@ _Static_assert((int)KEY_ENABLED == (int)KEYD__V1__KEY_STATE__KEY_STATE_ENABLED &
                    (int)KEY_DESTROYED == (int)KEYD__V1__KEY_STATE__KEY_STATE_DESTROYED,
                "states as on the wire");
 
-static bool copy_bytes(const struct ask *ask, const uint8_t *p, size_t n, ProtobufCBinaryData *ret,
-                       struct err *err)
-{
-    ret->data = ask_alloc(ask, n, err);
-    TRY(ret->data);
-    memcpy(ret->data, p, n);
-    ret->len = n;
-    return true;
-}
-
-static bool copy_text(const struct ask *ask, const char *text, char **ret, struct err *err)
-{
-    *ret = ask_alloc(ask, strlen(text) + 1, err);
-    TRY(*ret);
-    memcpy(*ret, text, strlen(text) + 1);
-    return true;
-}
-
 static bool copy_names(const struct ask *ask, const char *text, Keyd__V1__Key *ret, struct err *err)
 {
     struct allowed_names allowed;
@@ -48,7 +30,7 @@ static bool copy_names(const struct ask *ask, const char *text, Keyd__V1__Key *r
     ret->allowed_names = ask_alloc(ask, allowed.names.count * sizeof(*ret->allowed_names), err);
     TRY(ret->allowed_names);
     for (size_t i = 0; i < allowed.names.count; i++)
-        TRY(copy_text(ask, allowed.list[i], &ret->allowed_names[i], err));
+        TRY(ask_text(ask, allowed.list[i], &ret->allowed_names[i], err));
     ret->n_allowed_names = allowed.names.count;
     return true;
 }
@@ -56,9 +38,9 @@ static bool copy_names(const struct ask *ask, const char *text, Keyd__V1__Key *r
 static bool fill(const struct ask *ask, const struct registry_key *key, bool whole,
                  Keyd__V1__Key *ret, struct err *err)
 {
-    TRY(copy_bytes(ask, key->id, sizeof(key->id), &ret->id, err));
-    TRY(copy_text(ask, key->tenant, &ret->tenant, err));
-    TRY(copy_text(ask, key->name, &ret->name, err));
+    TRY(ask_bytes(ask, key->id, sizeof(key->id), &ret->id, err));
+    TRY(ask_text(ask, key->tenant, &ret->tenant, err));
+    TRY(ask_text(ask, key->name, &ret->name, err));
     ret->type = (Keyd__V1__KeyType)key->type;
     ret->purposes = key->purposes;
     ret->created = key->created;
@@ -66,8 +48,8 @@ static bool fill(const struct ask *ask, const struct registry_key *key, bool who
     TRY(copy_names(ask, key->allowed_names, ret, err));
     if (!whole)
         return true;
-    TRY(copy_bytes(ask, key->spki, key->spki_len, &ret->spki, err));
-    return copy_bytes(ask, key->cka_id, key->cka_id_len, &ret->cka_id, err);
+    TRY(ask_bytes(ask, key->spki, key->spki_len, &ret->spki, err));
+    return ask_bytes(ask, key->cka_id, key->cka_id_len, &ret->cka_id, err);
 }
 
 Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
