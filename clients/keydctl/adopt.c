@@ -95,10 +95,12 @@ static int keys_adopt(struct ctx *ctx)
                               .name = args_get(&ctx->args, "name"),
                               .look = 1};
     struct found seen = {0};
+    struct rules rules;
     struct err err;
 
-    if (!parse_purposes(args_get(&ctx->args, "purposes"), &what.purposes, &err))
+    if (!parse_rules(ctx, &rules, &err))
         return complain_usage(&err);
+    what.rules = rules.keyd;
     int status = ask(ctx, &what, &seen);
     if (status == STATUS_DONE)
         status = adopt(ctx, &what, &seen);
@@ -113,7 +115,7 @@ static const struct option_row adopt_options[] = {
      OPTION_REQUIRED},
     {"tenant", "TENANT", "whose key it is to be", OPTION_REQUIRED},
     {"name", "NAME", "what it is to be called there", OPTION_REQUIRED},
-    {"purposes", "LIST", "what it may sign, as in keys-generate", 0},
+    RULE_OPTIONS,
     {"accept", NULL, "adopt it although it is not as safe as one that keyd makes", 0},
     {0},
 };

@@ -55,7 +55,9 @@ int keyd_keys_adopt(struct keyd_client *client, const struct keyd_adopt *what,
     body.object = (char *)what->object;
     body.tenant = (char *)what->tenant;
     body.name = (char *)what->name;
-    body.purposes = what->purposes;
+    body.purposes = what->rules.purposes;
+    body.allowed_names = (char **)(uintptr_t)what->rules.allowed_names;
+    body.n_allowed_names = what->rules.allowed_name_count;
     body.accept = (char **)what->accept;
     body.n_accept = what->accept_count;
     body.look = what->look != 0;

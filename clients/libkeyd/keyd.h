@@ -570,8 +570,8 @@ struct keyd_adopt {
     const char *object; /* RFC 7512 URI of one private key: "pkcs11:object=www" */
     const char *tenant;
     const char *name;
-    uint32_t purposes;         /* 0: as keyd_keys_generate */
-    const char *const *accept; /* kinds of findings that are accepted, accept_count of them */
+    struct keyd_key_rules rules; /* as keyd_keys_generate */
+    const char *const *accept;   /* kinds of findings that are accepted, accept_count of them */
     size_t accept_count;
     int look; /* not 0: only tell what would be adopted */
 };

@@ -311,11 +311,11 @@ Keyd__V1__Key *key_to_wire(const struct custodian *c, const struct ask *ask,
  * signs the other shapes too, for those who may not have them. */
 bool purposes_known(uint32_t purposes, struct err *err) MUST_USE;
 
-/* Puts a request's allowed names into an intent, each as it stands in certificates (lower case,
- * A-labels). ERR_BAD_REQUEST for what is no pattern, for too many, and for a key without csr. After
- * the purposes. (names.c) */
-bool intent_allow(struct registry_intent *i, char *const *names, size_t count,
-                  struct err *err) MUST_USE;
+/* Adds a request's allowed names to a key's list, each as it stands in certificates (lower case,
+ * A-labels). ERR_BAD_REQUEST for what is no pattern, for too many, and for a key without csr. The
+ * list is that of an intent or of a key. (names.c) */
+bool names_allow(char list[REGISTRY_NAMES_MAX + 1], uint32_t purposes, char *const *names,
+                 size_t count, struct err *err) MUST_USE;
 
 struct allowed_names {
     char text[REGISTRY_NAMES_MAX + 1];

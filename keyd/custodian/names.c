@@ -34,14 +34,14 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-static bool add_name(struct registry_intent *i, const char *pattern, struct err *err)
+static bool add_name(char *list, const char *pattern, struct err *err)
 {
-    size_t len = strlen(i->allowed_names);
+    size_t len = strlen(list);
     char name[PATTERN_SIZE];
 
     *err = (struct err){.code = ERR_NONE};
     TRY(normalize(pattern, name, err));
-    if (has_word(i->allowed_names, name))
+    if (has_word(list, name))
         return true;
     if (len + strlen(name) + 1 > REGISTRY_NAMES_MAX) {
         err_set(err, ERR_BAD_REQUEST, "the allowed names of a key have at most %d bytes together",
@@ -49,14 +49,15 @@ static bool add_name(struct registry_intent *i, const char *pattern, struct err 
         return err_hint(err, "a pattern such as .example.com covers many");
     }
     if (len > 0)
-        i->allowed_names[len++] = ' ';
-    memcpy(i->allowed_names + len, name, strlen(name) + 1);
+        list[len++] = ' ';
+    memcpy(list + len, name, strlen(name) + 1);
     return true;
 }
 
-bool intent_allow(struct registry_intent *i, char *const *names, size_t count, struct err *err)
+bool names_allow(char list[REGISTRY_NAMES_MAX + 1], uint32_t purposes, char *const *names,
+                 size_t count, struct err *err)
 {
-    if (count > 0 && !(i->purposes & PURPOSE_CSR)) {
+    if (count > 0 && !(purposes & PURPOSE_CSR)) {
         err_set(err, ERR_BAD_REQUEST,
                 "names are allowed for a key that signs no certificate "
                 "requests");
@@ -68,7 +69,7 @@ bool intent_allow(struct registry_intent *i, char *const *names, size_t count, s
         return err_hint(err, "a pattern such as .example.com covers many");
     }
     for (size_t k = 0; k < count; k++)
-        TRY(add_name(i, names[k], err));
+        TRY(add_name(list, names[k], err));
     return true;
 }
 

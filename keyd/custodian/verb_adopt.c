@@ -42,7 +42,8 @@ static bool check_names(struct custodian *c, struct adoption *a, struct err *err
                                    .state = REGISTRY_KEY_ENABLED};
     memcpy(a->key.tenant, r->tenant, strlen(r->tenant) + 1);
     memcpy(a->key.name, r->name, strlen(r->name) + 1);
-    return true;
+    return names_allow(a->key.allowed_names, a->key.purposes, r->allowed_names, r->n_allowed_names,
+                       err);
 }
 
 /* ---- the object */

@@ -45,7 +45,8 @@ static bool intent_of(const struct custodian *c, const struct ask *ask, struct r
     TRY(purposes_known(request->purposes, err));
     TRY(scope_purposes(ask, request->purposes, err));
     i.purposes = request->purposes ? request->purposes : PURPOSES_DEFAULT;
-    TRY(intent_allow(&i, request->allowed_names, request->n_allowed_names, err));
+    TRY(names_allow(i.allowed_names, i.purposes, request->allowed_names, request->n_allowed_names,
+                    err));
     TRY(intent_seal(&i, err));
     *ret = i;
     return true;

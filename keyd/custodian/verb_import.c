@@ -40,7 +40,8 @@ static bool check_names(struct custodian *c, const struct ask *ask, struct impor
     TRY(purposes_known(r->purposes, err));
     TRY(scope_purposes(ask, r->purposes, err));
     m->intent.purposes = r->purposes ? r->purposes : PURPOSES_DEFAULT;
-    TRY(intent_allow(&m->intent, r->allowed_names, r->n_allowed_names, err));
+    TRY(names_allow(m->intent.allowed_names, m->intent.purposes, r->allowed_names,
+                    r->n_allowed_names, err));
     return registry_name_is_free(c->registry, r->tenant, r->name, err);
 }
 

@@ -118,8 +118,13 @@ case_what_is_less_safe_must_be_accepted() {
     has "$said" extractable "can be taken out" can-decrypt any-mechanism --accept \
         "not adopted"
     refused 1 ctl keys-show acme/loose
-    has "$(adopt open loose --accept)" acme/loose rsa-2048 extractable
-    ctl csr --key acme/loose --subject "CN=loose" > "$T/loose.csr"
+    refused 1 adopt open loose --accept --allow-name "no name"
+    refused 1 ctl keys-show acme/loose
+    has "$(adopt open loose --accept --allow-name loose.test)" acme/loose rsa-2048 extractable
+    equal '["loose.test"]' "$(ctl keys-show acme/loose --json | jq -c .allowed_names)"
+    refused 1 ctl csr --key acme/loose --subject "CN=www.test" --san www.test
+    has "$said" "may not ask for"
+    ctl csr --key acme/loose --subject "CN=loose.test" --san loose.test > "$T/loose.csr"
     openssl req -verify -noout -in "$T/loose.csr" 2> "$T/log/req.log"
     # what was accepted warns, and does not ring again
     has "$(ctl token-objects --findings)" "accepted when it was adopted"

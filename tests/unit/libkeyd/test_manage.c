@@ -333,7 +333,7 @@ static void test_adopt(void **state)
     keyd_objects_free(o, 1);
     keyd_findings_free(f, n);
     what.look = 0;
-    what.purposes = 8;
+    what.rules.purposes = 8;
     what.accept = kinds;
     what.accept_count = 1;
     assert_int_equal(keyd_keys_adopt(c, &what, &k, &o, &f, &n, &error), KEYD_OK);
