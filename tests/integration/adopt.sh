@@ -100,7 +100,7 @@ case_signers_serve_it() {
     ctl keys-ref acme/www > "$T/www.ref.pem"
     equal "$(cat "$T/good.ref.pem")" "$(cat "$T/www.ref.pem")" # frontends need not be told
     PORT=$(free_port)
-    ossl "$SOCKET" s_server -accept "127.0.0.1:$PORT" -cert "$T/www.crt" -key "$T/www.ref.pem" -www \
+    IN_PLACE=1 ossl "$SOCKET" s_server -accept "127.0.0.1:$PORT" -cert "$T/www.crt" -key "$T/www.ref.pem" -www \
         -quiet > "$T/log/server.log" 2>&1 &
     started $!
     soon 10 listening "$PORT"

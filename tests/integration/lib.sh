@@ -59,12 +59,13 @@ if [ "$PRESET" = asan ]; then
     ASAN_RUNTIME=$(readlink -f "$(gcc -print-file-name=libasan.so)")
 fi
 
-# foreign COMMAND...: runs a program of others that will load our provider.
+# foreign COMMAND...: runs a program of others that will load our provider. With IN_PLACE=1 it takes
+# the place of this shell: in the background $! is then the program's own pid.
 foreign() {
     if [ "$PRESET" = asan ]; then
-        LD_PRELOAD=$ASAN_RUNTIME "$@"
+        LD_PRELOAD=$ASAN_RUNTIME ${IN_PLACE:+exec} "$@"
     else
-        "$@"
+        ${IN_PLACE:+exec} "$@"
     fi
 }
 
