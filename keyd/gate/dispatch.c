@@ -13,12 +13,12 @@
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define BUDGET_US    1000 /* of work at a server, */
-#define BUDGET_AHEAD 2000 /* with the calls that go ahead */
-#define RETRY_MAX_MS 10000u
-#define LAST_READS   16
-#define STRIKES_MAX  2
-#define URGENT_MAX   32             /* at the custodian, which takes 256 */
+#define BUDGET_US       1000 /* of work at a server, */
+#define BUDGET_AHEAD_US 2000 /* with the calls that go ahead */
+#define RETRY_MAX_MS    10000u
+#define LAST_READS      16
+#define STRIKES_MAX     2
+#define URGENT_MAX      32          /* at the custodian, which takes 256 */
 #ifndef CUSTODIAN_TIMEOUT_MS        /* (a test has less) */
 #define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
 #endif
@@ -196,7 +196,7 @@ static void take_back(struct link *l, struct call *call)
 /* The server with the least to do, if it has room for this call. */
 static struct link *choose(struct gate *g, const struct call *call)
 {
-    uint64_t budget = goes_ahead(call) ? BUDGET_AHEAD : BUDGET_US;
+    uint64_t budget = goes_ahead(call) ? BUDGET_AHEAD_US : BUDGET_US;
     struct link *best = NULL;
 
     for (size_t i = 0; i < g->link_count; i++) {

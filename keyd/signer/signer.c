@@ -32,17 +32,20 @@ enum outcome {
 
 /* ---- the signing gate */
 
-static bool next_call(struct signer *s, struct msg *m)
+/* *ahead: whether some may be left that go ahead; between two reads there are no new ones. */
+static bool next_call(struct signer *s, struct msg *m, bool *ahead)
 {
-    return chan_next_of(&s->gate, MSG_SIGN_AHEAD, m) || chan_next(&s->gate, m);
+    *ahead = *ahead && chan_next_of(&s->gate, MSG_SIGN_AHEAD, m);
+    return *ahead || chan_next(&s->gate, m);
 }
 
 static bool answer_some(struct signer *s, struct err *err)
 {
     uint64_t end = clock_us() + ANSWERS_US;
+    bool ahead = true;
     struct msg m;
 
-    for (unsigned n = 0; n < ANSWERS_AT_ONCE && clock_us() < end && next_call(s, &m); n++)
+    for (unsigned n = 0; n < ANSWERS_AT_ONCE && clock_us() < end && next_call(s, &m, &ahead); n++)
         TRY(sign_answer(s, &m, err)); /* calls are all that a gate may send */
     if (!chan_flush(&s->gate))
         chan_close(&s->gate); /* its end is here soon, and the parent sends a new one */
