@@ -233,11 +233,14 @@ static bool look_at(const struct chan *c, size_t offset, struct head *ret)
     return rd_left(&head) >= len;
 }
 
-bool chan_waits(const struct chan *c)
+bool chan_has(const struct chan *c, size_t n)
 {
     struct head head;
+    size_t before = 0;
 
-    return look_at(c, 0, &head);
+    for (; n > 0 && look_at(c, before, &head); n--)
+        before += head.whole;
+    return n == 0;
 }
 
 bool chan_next(struct chan *c, struct msg *ret)

@@ -128,8 +128,8 @@ bool chan_next(struct chan *c, struct msg *ret);
  * message has descriptors. */
 bool chan_next_of(struct chan *c, enum msg_type type, struct msg *ret);
 
-/* Whether a whole message waits to be taken. */
-bool chan_waits(const struct chan *c);
+/* Whether n whole messages, or more, wait to be taken. */
+bool chan_has(const struct chan *c, size_t n);
 
 /* ---- writing: chan_put, then fields, then chan_end; chan_flush sends */
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "keyd/signer/bench.h"
@@ -17,8 +18,10 @@
 #include "keyd/signer/stats.h"
 #include "proto/base/clock.h"
 
-#define ANSWERS_AT_ONCE 4   /* so many answers to one wake-up of the gate */
-#define ANSWERS_US      200 /* or what is made in this time: who comes ahead is not seen before */
+#define TURN_CALLS      4    /* so many, */
+#define TURN_US         200  /* or what is done in this time: who comes ahead is not seen before */
+#define HELD_MAX        16   /* answers that wait for each other, */
+#define HELD_US         2500 /* and the first of them for so long */
 #define DRAIN_WAIT_MS   2000
 #define LOOK_UP_US      1000000 /* the custodian names a new key to one signer after another first */
 #define LOOK_UP_NEXT_US 250000  /* and what it left out all must not scan for at the same time */
@@ -39,16 +42,49 @@ static bool next_call(struct signer *s, struct msg *m, bool *ahead)
     return *ahead || chan_next(&s->gate, m);
 }
 
+static void drop_gate(struct signer *s)
+{
+    s->held = 0;
+    chan_close(&s->gate); /* the parent sends a new one */
+}
+
+static void send_answers(struct signer *s)
+{
+    s->held = 0;
+    if (!chan_flush(&s->gate))
+        drop_gate(s);
+}
+
+/* A wake-up of the gate costs as much as a signature, so answers wait for each other; but never
+ * more of them than calls that wait behind: the next ones come while there is still work. */
+static bool may_hold(const struct signer *s)
+{
+    return s->held < HELD_MAX && clock_us() - s->held_since < HELD_US &&
+           chan_has(&s->gate, s->held + 1);
+}
+
+static bool answer(struct signer *s, struct msg *m, struct err *err)
+{
+    if (s->held++ == 0)
+        s->held_since = clock_us();
+    return sign_answer(s, m, err); /* calls are all that a gate may send */
+}
+
+/* One turn. At its end the gate, where it shares our processor, may read what came meanwhile: a
+ * scheduler does not preempt for it whoever has used less time than the gate has. */
 static bool answer_some(struct signer *s, struct err *err)
 {
-    uint64_t end = clock_us() + ANSWERS_US;
-    bool ahead = true;
+    uint64_t end = clock_us() + TURN_US;
+    bool ahead = true, went_ahead = false;
     struct msg m;
 
-    for (unsigned n = 0; n < ANSWERS_AT_ONCE && clock_us() < end && next_call(s, &m, &ahead); n++)
-        TRY(sign_answer(s, &m, err)); /* calls are all that a gate may send */
-    if (!chan_flush(&s->gate))
-        chan_close(&s->gate); /* its end is here soon, and the parent sends a new one */
+    for (unsigned n = 0; n < TURN_CALLS && clock_us() < end && next_call(s, &m, &ahead); n++) {
+        went_ahead = went_ahead || ahead;
+        TRY(answer(s, &m, err));
+    }
+    if (went_ahead || !may_hold(s))
+        send_answers(s);
+    sched_yield();
     return true;
 }
 
@@ -59,7 +95,7 @@ static bool read_gate(struct signer *s, struct err *err)
 
     TRY(answer_some(s, err));
     if (state != CHAN_OPEN)
-        chan_close(&s->gate);
+        drop_gate(s);
     return true;
 }
 
@@ -73,6 +109,8 @@ static bool take_key(struct signer *s, struct msg *m, struct err *err)
 
     table_get_msg(m, &key);
     msg_end(m, &s->custodian);
+    send_answers(
+        s); /* what the key has signed as it was does not leave after the word that it changed */
     bool ok = keys_take_one(s, &key, &why);
     if (!ok && token_lost(s->token)) {
         *err = why;
@@ -138,11 +176,13 @@ static bool take_peer(struct signer *s, struct msg *m, struct err *err)
     msg_end(m, s->parent);
     if (fd < 0 || (!gate && proc != PROC_CUSTODIAN))
         msg_fatal(s->parent, "a neighbour that a signer does not have");
-    struct chan *c = gate ? &s->gate : &s->custodian;
-    if (!gate)
-        bench_forget(s);
-    chan_close(c);
-    return chan_open(c, fd, PROC_SIGNER, proc, index, generation, err);
+    if (gate) {
+        drop_gate(s);
+        return chan_open(&s->gate, fd, PROC_SIGNER, proc, index, generation, err);
+    }
+    bench_forget(s);
+    chan_close(&s->custodian);
+    return chan_open(&s->custodian, fd, PROC_SIGNER, proc, index, generation, err);
 }
 
 static void on_status_ask(struct signer *s, struct msg *m)
@@ -187,9 +227,10 @@ static enum outcome read_parent(struct signer *s, struct err *err)
 
 /* ---- the loop */
 
-static struct pollfd wait_for(const struct chan *c)
+/* Answers that are held are not what a full socket has left. */
+static struct pollfd wait_for(const struct chan *c, unsigned held)
 {
-    short out = c->fd >= 0 && chan_pending(c) > 0 ? POLLOUT : 0;
+    short out = c->fd >= 0 && chan_pending(c) > 0 && !held ? POLLOUT : 0;
 
     return (struct pollfd){.fd = c->fd, .events = (short)(POLLIN | out)};
 }
@@ -203,14 +244,15 @@ static void flush_waiting(struct chan *c, const struct pollfd *p)
 
 static int wait_ms(const struct signer *s)
 {
-    if (bench_going(s) || chan_waits(&s->gate))
+    if (bench_going(s) || chan_has(&s->gate, 1))
         return 0;
     return s->look_up_at ? clock_wait_ms(s->look_up_at) : -1;
 }
 
 static enum outcome turn(struct signer *s, struct err *err)
 {
-    struct pollfd p[3] = {wait_for(s->parent), wait_for(&s->gate), wait_for(&s->custodian)};
+    struct pollfd p[3] = {wait_for(s->parent, 0), wait_for(&s->gate, s->held),
+                          wait_for(&s->custodian, 0)};
     const short in = POLLIN | POLLHUP | POLLERR;
     enum outcome outcome;
 
@@ -228,7 +270,7 @@ static enum outcome turn(struct signer *s, struct err *err)
         return FAILED;
     flush_waiting(&s->gate, &p[1]);
     flush_waiting(&s->custodian, &p[2]);
-    bool calls = (s->gate.fd == p[1].fd && (p[1].revents & in)) || chan_waits(&s->gate);
+    bool calls = (s->gate.fd == p[1].fd && (p[1].revents & in)) || chan_has(&s->gate, 1);
     if (calls && !read_gate(s, err))
         return FAILED;
     if (s->custodian.fd == p[2].fd && (p[2].revents & in) && !read_custodian(s, err))
@@ -243,7 +285,7 @@ static bool drain(struct signer *s, struct err *err)
 
     if (s->gate.fd >= 0)
         TRY(read_gate(s, err));
-    while (chan_waits(&s->gate))
+    while (chan_has(&s->gate, 1))
         TRY(answer_some(s, err));
     while (s->gate.fd >= 0 && chan_pending(&s->gate) > 0) {
         p = (struct pollfd){.fd = s->gate.fd, .events = POLLOUT};
