@@ -13,12 +13,12 @@
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
 
-#define BUDGET_US       1000 /* of work at a server, */
-#define BUDGET_AHEAD_US 2000 /* with the calls that go ahead */
-#define RETRY_MAX_MS    10000u
-#define LAST_READS      16
-#define STRIKES_MAX     2
-#define URGENT_MAX      32          /* at the custodian, which takes 256 */
+#define BUDGET_US      1000 /* of work at a server, and as much again of what goes ahead; */
+#define BUDGET_DEEP_US 8000 /* as long as one principal alone has more than a little in hand */
+#define RETRY_MAX_MS   10000u
+#define LAST_READS     16
+#define STRIKES_MAX    2
+#define URGENT_MAX     32           /* at the custodian, which takes 256 */
 #ifndef CUSTODIAN_TIMEOUT_MS        /* (a test has less) */
 #define CUSTODIAN_TIMEOUT_MS 120000 /* RSA generation may take long; a hang takes for ever */
 #endif
@@ -169,43 +169,63 @@ static void put_call(struct link *l, const struct call *call)
     chan_end(c);
 }
 
-/* Who has nothing at a signer does not stand behind the millisecond of those who have. */
-static bool goes_ahead(const struct call *call)
-{
-    return call->key && call->line->at_servers == 0;
-}
-
 static void hand_over(struct link *l, struct call *call)
 {
     if (l->calls.count == 0)
         l->head_since = clock_us();
-    call->ahead = goes_ahead(call);
     put_call(l, call);
     call_append(&l->calls, call);
     l->cost_us += call->cost_us;
-    call->line->at_servers++;
+    l->ahead_us += call->ahead ? call->cost_us : 0;
+    call->line->at_servers_us += call->cost_us;
 }
 
 static void take_back(struct link *l, struct call *call)
 {
     call_take_out(call);
     l->cost_us -= call->cost_us;
-    call->line->at_servers--;
+    l->ahead_us -= call->ahead ? call->cost_us : 0;
+    call->line->at_servers_us -= call->cost_us;
 }
 
-/* The server with the least to do, if it has room for this call. */
-static struct link *choose(struct gate *g, const struct call *call)
+/* A call is suspect when a server died or overstayed while it had it. */
+static bool has_suspect(const struct link *l)
 {
-    uint64_t budget = goes_ahead(call) ? BUDGET_AHEAD_US : BUDGET_US;
+    return l->calls.first && l->calls.first->strikes > 0;
+}
+
+/* What the call would stand behind: of what goes ahead nothing but its like, and what is at work.
+ */
+static uint64_t work_before(const struct link *l, const struct call *call)
+{
+    if (!call->ahead)
+        return l->cost_us;
+    return l->ahead_us + (l->calls.first ? l->calls.first->cost_us : 0);
+}
+
+static bool may_take(const struct link *l, const struct call *call, uint64_t budget)
+{
+    if (!is_up(l) || l->leaving)
+        return false;
+    if (l->calls.count == 0)
+        return true;
+    if (call->strikes || has_suspect(l))
+        return false;
+    return (call->ahead ? l->ahead_us : l->cost_us) < budget;
+}
+
+/* The server with the least to do before this call; NULL when none has room for it. */
+static struct link *choose(struct gate *g, const struct call *call, uint64_t budget)
+{
     struct link *best = NULL;
 
     for (size_t i = 0; i < g->link_count; i++) {
         struct link *l = &g->links[i];
 
-        if (is_up(l) && !l->leaving && (!best || l->cost_us < best->cost_us))
+        if (may_take(l, call, budget) && (!best || work_before(l, call) < work_before(best, call)))
             best = l;
     }
-    return best && (best->calls.count == 0 || best->cost_us < budget) ? best : NULL;
+    return best;
 }
 
 static void hand_over_urgent(struct gate *g)
@@ -219,14 +239,53 @@ static void hand_over_urgent(struct gate *g)
         hand_over(l, call);
 }
 
+/* What of the others' doings counts for whom a server takes next. */
+struct around {
+    bool shared;
+    uint64_t budget_us;
+};
+
+static struct around look_around(const struct gate *g)
+{
+    uint64_t now = clock_us();
+    bool deep = has_signers(g) && !queue_crowded(&g->queue, now);
+
+    return (struct around){.shared = queue_shared(&g->queue, now),
+                           .budget_us = deep ? BUDGET_DEEP_US : BUDGET_US};
+}
+
+static struct link *room_for(struct gate *g, struct call *call, const struct around *a)
+{
+    call->ahead = a->shared && call->key && queue_has_little(call->line);
+    return choose(g, call, call->ahead ? BUDGET_US : a->budget_us);
+}
+
+/* Whose turn it is; or, where there is no room for him, who may go ahead. */
+static bool hand_over_next(struct gate *g, const struct around *a)
+{
+    struct call *call = queue_next(&g->queue);
+    struct link *l = call ? room_for(g, call, a) : NULL;
+
+    if (l) {
+        hand_over(l, queue_pop(&g->queue));
+        return true;
+    }
+    call = a->shared ? queue_next_little(&g->queue) : NULL;
+    l = call ? room_for(g, call, a) : NULL;
+    if (!l)
+        return false;
+    queue_remove(&g->queue, call);
+    hand_over(l, call);
+    return true;
+}
+
 static void fill_links(struct gate *g)
 {
-    const struct call *next;
-    struct link *l;
+    struct around a = look_around(g);
 
     hand_over_urgent(g);
-    while ((next = queue_next(&g->queue)) != NULL && (l = choose(g, next)) != NULL)
-        hand_over(l, queue_pop(&g->queue));
+    while (hand_over_next(g, &a))
+        ;
 }
 
 /* ---- a server is gone */
@@ -254,6 +313,7 @@ static void refuse_cut_off(struct gate *g, struct call *call)
 static void give_back(struct gate *g, struct link *l, struct call *call)
 {
     take_back(l, call);
+    call->strikes++;
     if (!call->conn)
         call_free(g, call);
     else if (!has_signers(g))
@@ -266,23 +326,9 @@ static void give_back(struct gate *g, struct link *l, struct call *call)
     }
 }
 
-/* It was at work on the first call, or on the first of those that go ahead. */
-static void strike(struct link *l)
-{
-    struct call *call = l->calls.first;
-
-    if (call)
-        call->strikes++;
-    while (call && !call->ahead)
-        call = call->next;
-    if (call && call != l->calls.first)
-        call->strikes++;
-}
-
 /* Last to first, so that the head of the queue has them in their old order. */
 static void lose_link(struct gate *g, struct link *l)
 {
-    strike(l);
     while (l->calls.last)
         give_back(g, l, l->calls.last);
     if (l->event)

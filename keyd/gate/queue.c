@@ -7,6 +7,7 @@
 #include "proto/base/mem.h"
 
 #define TURN_MIN_US 10 /* so that no line is passed by too often before its first call is paid */
+#define LATELY_US   10000000 /* somebody who asked is reckoned with for so long */
 
 /* The group, too: it decides what is granted, and two rules may give one name two groups. */
 static bool same(const struct principal *a, const struct principal *b)
@@ -73,10 +74,32 @@ static void count_in(struct queue *q, struct call *call)
     enter_ring(q, call->line);
 }
 
+static void keep_company(struct company *c, const struct line *p, uint64_t now)
+{
+    if (c->last && c->last != p)
+        c->until = now + LATELY_US;
+    c->last = p;
+}
+
 void queue_push(struct queue *q, struct call *call)
 {
-    call_append(&call->line->waiting, call);
+    struct line *p = call->line;
+
+    keep_company(&q->ask, p, call->received);
+    if (p->waiting_us + p->at_servers_us >= QUEUE_LITTLE_US)
+        keep_company(&q->crowd, p, call->received);
+    call_append(&p->waiting, call);
     count_in(q, call);
+}
+
+bool queue_shared(const struct queue *q, uint64_t now)
+{
+    return now < q->ask.until;
+}
+
+bool queue_crowded(const struct queue *q, uint64_t now)
+{
+    return now < q->crowd.until;
 }
 
 void queue_push_back(struct queue *q, struct call *call)
@@ -116,6 +139,25 @@ static struct line *take_turns(struct queue *q)
 struct call *queue_next(struct queue *q)
 {
     return q->ring_last ? take_turns(q)->waiting.first : NULL;
+}
+
+bool queue_has_little(const struct line *p)
+{
+    return p->at_servers_us < QUEUE_LITTLE_US;
+}
+
+struct call *queue_next_little(const struct queue *q)
+{
+    struct line *p = q->ring_last;
+
+    if (!p)
+        return NULL;
+    do {
+        p = p->ring_next;
+        if (queue_has_little(p))
+            return p->waiting.first;
+    } while (p != q->ring_last);
+    return NULL;
 }
 
 struct call *queue_pop(struct queue *q)

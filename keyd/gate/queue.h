@@ -10,12 +10,21 @@
 
 #include "keyd/gate/state.h"
 
+/* Whoever has less work than this here and at the servers has little. */
+#define QUEUE_LITTLE_US 500
+
 /* The line of a principal, who is told by role, name, tenant and group; made if there is none yet
  * (NULL without memory). */
 struct line *queue_line(struct queue *q, const struct principal *who);
 
 /* Puts a call at the end of its principal's line. */
 void queue_push(struct queue *q, struct call *call);
+
+/* Whether several principals have asked in the last ten seconds. */
+bool queue_shared(const struct queue *q, uint64_t now);
+
+/* Whether several of them had more than a little in hand. */
+bool queue_crowded(const struct queue *q, uint64_t now);
 
 /* Puts a call back at the head of its principal's line: its server died. */
 void queue_push_back(struct queue *q, struct call *call);
@@ -28,6 +37,13 @@ struct call *queue_pop_urgent(struct queue *q);
 
 /* The next call, which stays in its line; NULL when none waits. */
 struct call *queue_next(struct queue *q);
+
+/* Whether the principal has little at the servers. */
+bool queue_has_little(const struct line *p);
+
+/* The first call of a principal who has little at the servers, whosever turn it is; it stays in its
+ * line. NULL when there is none. */
+struct call *queue_next_little(const struct queue *q);
 
 /* Takes the next call; NULL when none waits. */
 struct call *queue_pop(struct queue *q);

@@ -45,7 +45,7 @@ struct call {
     uint32_t cost_us;            /* what its server will need, by experience */
     bool urgent;                 /* it takes away: it does not wait for its turn */
     bool ahead;                  /* its signer takes it first */
-    uint32_t strikes;            /* servers that died or overstayed with it */
+    uint32_t strikes;            /* servers that died or overstayed while they had it */
     size_t charged;              /* bytes of it that stand in gate->call_bytes */
     void *status;                /* status.c's; in the arena */
     uint32_t status_left;        /* answers that it waits for */
@@ -68,13 +68,19 @@ struct line {
     size_t granted_slots;
     uint64_t granted_version; /* ...as of this version of gate->access: any other one is dangling */
     struct call_list waiting;
-    uint64_t waiting_us; /* what they will cost */
-    size_t at_servers;   /* calls that were handed over */
-    uint64_t credit_us;  /* work that its turns have brought and it has not used yet */
-    bool in_turn;        /* it got the credit of this turn */
+    uint64_t waiting_us;    /* what they will cost */
+    uint64_t at_servers_us; /* and those that were handed over */
+    uint64_t credit_us;     /* work that its turns have brought and it has not used yet */
+    bool in_turn;           /* it got the credit of this turn */
     uint32_t connections;
     struct line *next;      /* all */
     struct line *ring_next; /* those with calls; NULL: not in the ring */
+};
+
+/* Whether several do something, of late. */
+struct company {
+    const struct line *last; /* who did it last */
+    uint64_t until;          /* the moment until which somebody else is reckoned with */
 };
 
 struct queue {
@@ -82,7 +88,8 @@ struct queue {
     struct line *ring_last; /* its ring_next is served next */
     uint32_t turn_us;       /* the credit that a turn brings */
     size_t count;
-    size_t urgent; /* of them */
+    size_t urgent;             /* of them */
+    struct company ask, crowd; /* see queue_shared, queue_crowded */
 };
 
 /* The channel to a signer, or to the custodian. */
@@ -90,7 +97,8 @@ struct link {
     struct chan chan; /* fd -1: down */
     struct event *event;
     struct call_list calls; /* handed over, in order */
-    uint64_t cost_us;       /* of them */
+    uint64_t cost_us;       /* of them, */
+    uint64_t ahead_us;      /* and of those that go ahead */
     uint64_t head_since;    /* since when the first of them is the first */
     bool overdue;           /* the parent was told */
     bool leaving;           /* it is about to be replaced, and gets nothing more */

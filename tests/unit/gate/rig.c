@@ -17,6 +17,7 @@
 #include "keyd/process/log.h"
 #include "keyd/process/sandbox.h"
 #include "proto/base/clock.h"
+#include "proto/token.h"
 
 #define CHAN_FD 3
 #define WAIT_MS 20000
@@ -297,12 +298,19 @@ void rig_access(struct rig *r, const struct access *a)
     close(fd);
 }
 
+static char guest_token[API_TOKEN_LEN + 1];
+
 void rig_grants(struct rig *r)
 {
-    struct access_grant all = {
-        .id = 1, .principal = "fe", .tenant = "acme", .purposes = PURPOSES_TLS};
-    struct access a = {.version = 1, .grants = &all, .grant_count = 1};
+    struct access_grant all[] = {
+        {.id = 1, .principal = "fe", .tenant = "acme", .purposes = PURPOSES_TLS},
+        {.id = 2, .principal = "guest", .tenant = "acme", .purposes = PURPOSES_TLS},
+    };
+    struct access_token guest = {.name = "guest", .role = ROLE_FRONTEND, .expires = INT64_MAX};
+    struct access a = {
+        .version = 1, .grants = all, .grant_count = COUNT(all), .tokens = &guest, .token_count = 1};
 
+    assert_true(api_token_make(guest_token) && api_token_hash(guest_token, guest.hash));
     rig_access(r, &a);
 }
 
@@ -603,6 +611,30 @@ struct client *rig_client(struct rig *r)
     return c;
 }
 
+struct client *rig_guest(struct rig *r)
+{
+    struct client *c = rig_connect(r);
+
+    client_hello_as(c, 1, guest_token);
+    client_expect(c, 1, KEYD__V1__ENVELOPE__BODY_HELLO_REPLY);
+    return c;
+}
+
+void rig_share(struct rig *r)
+{
+    struct client *guest = rig_guest(r);
+
+    for (uint64_t i = 0; i < 12; i++)
+        client_sign(guest, i, KEY_EC, 0, "of the guest");
+    for (uint64_t i = 0; i < 12; i++) {
+        struct rig_ask ask = rig_asked(&r->signers[0]);
+
+        rig_signs(&r->signers[0], &ask, 60);
+        client_signed(guest, i, "of the guest");
+    }
+    client_close(guest);
+}
+
 void client_close(struct client *c)
 {
     if (c->fd >= 0)
@@ -639,7 +671,8 @@ void client_send(struct client *c, const envelope *e)
     client_raw(c, frame, client_frame(e, frame, sizeof(frame)));
 }
 
-void client_hello(struct client *c, uint64_t id, uint32_t version_min, uint32_t version_max)
+static void say_hello(struct client *c, uint64_t id, uint32_t version_min, uint32_t version_max,
+                      const char *token)
 {
     envelope e = KEYD__V1__ENVELOPE__INIT;
     Keyd__V1__Hello hello = KEYD__V1__HELLO__INIT;
@@ -647,10 +680,21 @@ void client_hello(struct client *c, uint64_t id, uint32_t version_min, uint32_t 
     hello.version_min = version_min;
     hello.version_max = version_max;
     hello.client = (char *)"rig";
+    hello.token = (char *)(uintptr_t)token;
     e.id = id;
     e.body_case = KEYD__V1__ENVELOPE__BODY_HELLO;
     e.hello = &hello;
     client_send(c, &e);
+}
+
+void client_hello(struct client *c, uint64_t id, uint32_t version_min, uint32_t version_max)
+{
+    say_hello(c, id, version_min, version_max, NULL);
+}
+
+void client_hello_as(struct client *c, uint64_t id, const char *token)
+{
+    say_hello(c, id, 1, 1, token);
 }
 
 void client_ping(struct client *c, uint64_t id)

@@ -65,7 +65,7 @@ size_t rig_logged(const struct rig *r, const char *part);
 /* MSG_TABLE with the keys above, and rig_grants. */
 void rig_table(struct rig *r);
 
-/* MSG_ACCESS: the frontend may use all keys of that table, for TLS. */
+/* MSG_ACCESS: the frontend and rig_guest may use all keys of that table, for TLS. */
 void rig_grants(struct rig *r);
 
 /* MSG_ACCESS, with what the test has made. */
@@ -157,6 +157,13 @@ struct client *rig_connect(struct rig *r);
 /* Connects and says hello. */
 struct client *rig_client(struct rig *r);
 
+/* Connects and says hello with an API token: somebody else, the frontend "guest". */
+struct client *rig_guest(struct rig *r);
+
+/* The guest comes, has a dozen signatures from signer 0, and goes: from when they ask for more than
+ * a little, the others share the signers with him. */
+void rig_share(struct rig *r);
+
 /* Closes. */
 void client_close(struct client *c);
 
@@ -168,6 +175,9 @@ void client_send(struct client *c, const envelope *e);
 
 /* Sends a Hello that speaks these versions. */
 void client_hello(struct client *c, uint64_t id, uint32_t version_min, uint32_t version_max);
+
+/* Sends a Hello with this API token; NULL: without one. */
+void client_hello_as(struct client *c, uint64_t id, const char *token);
 
 /* Sends a Ping. */
 void client_ping(struct client *c, uint64_t id);

@@ -455,6 +455,7 @@ static void who_leaves_leaves_nothing_behind(void **state)
     (void)state;
     limits.in_flight = 25;
     rig_up(&r, PROC_GATE_SIGNING, &limits);
+    rig_share(&r);
     for (unsigned round = 0; round < 20; round++) {
         struct client *c = rig_client(&r);
 

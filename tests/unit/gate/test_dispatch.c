@@ -28,6 +28,13 @@ static void up(void)
     rig_up(&r, PROC_GATE_SIGNING, &limits);
 }
 
+/* Somebody else has asked lately, too. */
+static void up_shared(void)
+{
+    up();
+    rig_share(&r);
+}
+
 /* count calls "m0", "m1", ... with ids from 0. */
 static void send_signs(struct client *c, uint8_t key, unsigned count)
 {
@@ -111,7 +118,7 @@ static void refusals_of_a_signer_reach_the_client(void **state)
 static void a_signer_gets_a_millisecond_of_work(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     struct client *c = rig_client(&r);
     send_signs(c, KEY_EC, 40); /* 60 us each by first guess */
     rig_until(&r, 40 - 17, 17, 1);
@@ -120,31 +127,90 @@ static void a_signer_gets_a_millisecond_of_work(void **state)
     rig_until(&r, 40 - 18, 17, 1);
 }
 
-/* Whoever has nothing at a signer is not to stand behind those who have. */
-static void the_first_of_a_principal_goes_ahead(void **state)
+/* Nobody else asks for much: the signer may have more, and who asks for little goes ahead of it. */
+static void one_who_asks_for_much_gives_a_signer_more(void **state)
 {
-    struct rig_ask asks[3];
+    struct rig_ask ask;
 
     (void)state;
     up();
     struct client *c = rig_client(&r);
-    for (int round = 0; round < 2; round++) {
-        send_signs(c, KEY_EC, 3);
-        for (size_t i = 0; i < 3; i++) {
-            asks[i] = rig_asked(&r.signers[0]);
-            assert_int_equal(asks[i].ahead, i == 0);
-        }
-        for (size_t i = 0; i < 3; i++) {
-            rig_signs(&r.signers[0], &asks[i], 50);
-            client_signed(c, i, asks[i].text);
-        }
+    send_signs(c, KEY_EC, 200);
+    rig_until(&r, 200 - 134, 134, 1);
+    struct client *guest = rig_guest(&r);
+    client_sign(guest, 1, KEY_EC, 0, "the guest's");
+    rig_until(&r, 200 - 134, 135, 2);
+    for (unsigned i = 0; i < 10; i++) {
+        ask = rig_asked(&r.signers[0]);
+        rig_signs(&r.signers[0], &ask, 60);
     }
+    rig_until(&r, 200 - 143, 134, 2);
+    for (unsigned i = 10; i < 134; i++)
+        assert_false(rig_asked(&r.signers[0]).ahead);
+    ask = rig_asked(&r.signers[0]);
+    assert_true(ask.ahead);
+    rig_signs(&r.signers[0], &ask, 60);
+    client_signed(guest, 1, "the guest's");
+}
+
+/* Then nobody's next call is to stand behind more than a millisecond of the others'. */
+static void two_who_ask_for_much_give_it_less(void **state)
+{
+    (void)state;
+    up();
+    struct client *c = rig_client(&r), *guest = rig_guest(&r);
+    send_signs(c, KEY_EC, 200);
+    rig_until(&r, 200 - 134, 134, 2);
+    send_signs(guest, KEY_EC, 20); /* nine of them are little */
+    rig_until(&r, 200 - 134 + 11, 134 + 9, 2);
+    for (unsigned i = 0; i < 125; i++) {
+        struct rig_ask ask = rig_asked(&r.signers[0]);
+
+        rig_signs(&r.signers[0], &ask, 60);
+        client_signed(c, i, ask.text);
+    }
+    rig_until(&r, 200 - 134 + 11, 9 + 9, 2); /* which are a millisecond */
+}
+
+/* Whoever has little at the signers is not to stand behind those who have much. */
+static void who_has_little_goes_ahead(void **state)
+{
+    (void)state;
+    up_shared();
+    struct client *c = rig_client(&r);
+    send_signs(c, KEY_EC, 30);
+    for (unsigned i = 0; i < 17; i++)
+        assert_int_equal(rig_asked(&r.signers[0]).ahead, i < 9); /* 9 times 60 us: not little */
+    rig_until(&r, 13, 17, 1);
+    struct client *guest = rig_guest(&r);
+    send_signs(guest, KEY_EC, 12); /* there is room beside the first nine, and no more than that */
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(rig_asked(&r.signers[0]).ahead);
+    rig_until(&r, 13 + 4, 17 + 8, 2);
+}
+
+/* It goes to where nothing is at work, not to where nothing else goes ahead. */
+static void what_goes_ahead_goes_to_a_free_signer(void **state)
+{
+    (void)state;
+    up_shared();
+    rig_signer(&r, 1, 1, NULL);
+    rig_stats(&r);
+    struct client *c = rig_client(&r), *guest = rig_guest(&r);
+    send_signs(c, KEY_RSA, 2);
+    rig_until(&r, 0, 2, 2);
+    struct rig_ask first = rig_asked(&r.signers[0]), second = rig_asked(&r.signers[1]);
+    rig_signs(&r.signers[1], &second, 700);
+    client_signed(c, 1, second.text);
+    client_sign(guest, 1, KEY_EC, 0, "the guest's");
+    assert_string_equal(rig_asked(&r.signers[1]).text, "the guest's");
+    assert_string_equal(first.text, "m0");
 }
 
 static void slow_work_is_spread(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     rig_signer(&r, 1, 1, NULL);
     rig_stats(&r);
     struct client *c = rig_client(&r);
@@ -165,7 +231,7 @@ static void slow_work_is_spread(void **state)
 static void work_over_a_millisecond_goes_one_by_one(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     struct client *c = rig_client(&r);
     client_sign(c, 99, KEY_RSA, 0, "slow");
     for (unsigned i = 0; i < 20; i++) {
@@ -204,7 +270,7 @@ static void a_full_queue_is_busy(void **state)
 static void a_deadline_that_cannot_be_met_is_busy(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     struct client *c = rig_client(&r);
     send_signs(c, KEY_RSA, 102); /* two at the signer, 70 ms of work behind them */
     rig_until(&r, 100, 2, 1);
@@ -219,7 +285,7 @@ static void a_deadline_that_cannot_be_met_is_busy(void **state)
 static void estimates_count_the_signers(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     rig_signer(&r, 1, 1, NULL);
     rig_signer(&r, 2, 1, NULL);
     rig_stats(&r);
@@ -327,7 +393,7 @@ static void a_deadline_passes_at_a_signer(void **state)
 static void calls_go_to_another_in_their_order(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     struct client *c = rig_client(&r);
     send_signs(c, KEY_EC, 25);
     rig_until(&r, 8, 17, 1);
@@ -336,11 +402,10 @@ static void calls_go_to_another_in_their_order(void **state)
     client_signed(c, 0, "m0");
     rig_signer(&r, 1, 1, NULL);
     rig_until(&r, 0, 24, 1);
-    for (unsigned i = 18; i < 25; i++)
-        assert_int_equal(rig_asked(&r.signers[1]).key, KEY_EC);
     chan_close(&r.signers[0]);
-    for (unsigned i = 1; i < 11; i++) /* as many as there is room for beside the seven */
-        assert_int_equal(rig_asked(&r.signers[1]).text[1], "1234567891"[i - 1]);
+    rig_until(&r, 17, 7, 1);
+    signs_in_order(c, &r.signers[1], 18, 25);
+    signs_in_order(c, &r.signers[1], 1, 18);
     assert_int_equal(rig_stats(&r).retried_total, 17);
 }
 
@@ -421,19 +486,26 @@ static void a_call_that_two_died_with_is_refused(void **state)
     signs_in_order(c, &r.signers[2], 1, 2);
 }
 
-/* Only what a signer was working on is to blame, not what waited behind it. */
-static void calls_behind_it_are_not_blamed(void **state)
+/* Nobody knows what the signer was at when it died: each call is tried alone, and only the one with
+ * which another one dies is to blame. */
+static void one_of_many_is_to_blame(void **state)
 {
     (void)state;
     up();
+    rig_signer(&r, 1, 1, NULL);
+    rig_stats(&r);
     struct client *c = rig_client(&r);
+    chan_close(&r.signers[1]);
     send_signs(c, KEY_EC, 4);
-    for (uint32_t generation = 2; generation < 4; generation++) {
-        rig_until(&r, 0, 4, 1);
-        rig_signer(&r, 0, generation, NULL);
-    }
-    client_refused(c, 0, ERR_INTERNAL, "in turn died");
-    signs_in_order(c, &r.signers[0], 1, 4);
+    rig_until(&r, 0, 4, 1);
+    rig_signer(&r, 0, 2, NULL);
+    client_sign(c, 4, KEY_EC, 0, "m4"); /* is above suspicion, and waits for its turn */
+    signs_in_order(c, &r.signers[0], 0, 2);
+    rig_until(&r, 2, 1, 1);
+    assert_string_equal(rig_asked(&r.signers[0]).text, "m2");
+    rig_signer(&r, 0, 3, NULL);
+    client_refused(c, 2, ERR_INTERNAL, "2 signers in turn died");
+    signs_in_order(c, &r.signers[0], 3, 5);
 }
 
 static void nobody_asks_again_for_who_left(void **state)
@@ -567,7 +639,7 @@ static void an_answer_to_anothers_call_ends_the_gate(void **state)
 static void an_answer_for_the_queue_ends_the_gate(void **state)
 {
     (void)state;
-    up();
+    up_shared();
     struct client *c = rig_client(&r);
     send_signs(c, KEY_RSA, 3); /* the third waits; its handle can be guessed */
     rig_until(&r, 1, 2, 1);
@@ -601,7 +673,10 @@ int main(int argc, char **argv)
         T(answers_come_in_any_order),
         T(refusals_of_a_signer_reach_the_client),
         T(a_signer_gets_a_millisecond_of_work),
-        T(the_first_of_a_principal_goes_ahead),
+        T(one_who_asks_for_much_gives_a_signer_more),
+        T(two_who_ask_for_much_give_it_less),
+        T(who_has_little_goes_ahead),
+        T(what_goes_ahead_goes_to_a_free_signer),
         T(slow_work_is_spread),
         T(work_over_a_millisecond_goes_one_by_one),
         T(a_full_queue_is_busy),
@@ -616,7 +691,7 @@ int main(int argc, char **argv)
         T(last_answers_count),
         T(a_successor_takes_over),
         T(a_call_that_two_died_with_is_refused),
-        T(calls_behind_it_are_not_blamed),
+        T(one_of_many_is_to_blame),
         T(nobody_asks_again_for_who_left),
         T(a_signer_that_hangs_is_reported),
         T(a_signer_that_works_is_not_overdue),

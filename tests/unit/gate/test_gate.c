@@ -79,6 +79,7 @@ static void a_drain_finishes_what_is_open(void **state)
 {
     (void)state;
     up();
+    rig_share(&r);
     struct client *c = rig_client(&r), *idle = rig_client(&r);
     client_sign(c, 1, KEY_RSA, 0, "m1");
     client_sign(c, 2, KEY_RSA, 0, "m2");

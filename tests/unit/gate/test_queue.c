@@ -132,6 +132,67 @@ static void a_returning_principal_waits_for_its_turn(void **state)
     assert_null(queue_pop(&q));
 }
 
+/* Two are company for ten seconds after one has asked behind the other. */
+static void company_is_remembered(void **state)
+{
+    (void)state;
+    assert_false(queue_shared(&q, 0));
+    for (size_t i = 0; i < 3; i++) {
+        struct call *call = of(i, 1 + (unsigned)i / 2);
+
+        call->received = 1000 * i;
+        assert_false(queue_shared(&q, call->received));
+        queue_push(&q, call);
+    }
+    assert_true(queue_shared(&q, 2000 + 9999999));
+    assert_false(queue_shared(&q, 2000 + 10000000));
+    struct call *call = of(3, 2); /* he alone is no company */
+    call->received = 5000000;
+    queue_push(&q, call);
+    assert_false(queue_shared(&q, 2000 + 10000000));
+}
+
+/* A crowd are two who have more than a little in hand: not a call or two, be they slow. */
+static void a_crowd_has_much_in_hand(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        struct call *call = of(i, 1 + (unsigned)i % 2);
+
+        call->cost_us = i < 2 ? 700 : 10;
+        assert_false(queue_crowded(&q, 0));
+        if (i == 2)
+            queue_pop(&q); /* the first one's slow call is done, */
+        if (i == 2)
+            queue_pop(&q)->line->at_servers_us = 700; /* and the other's is at a server */
+        queue_push(&q, call);
+    }
+    calls[0].line->at_servers_us = 500;
+    queue_push(&q, of(8, 1));
+    assert_true(queue_shared(&q, 0) && queue_crowded(&q, 0));
+}
+
+/* Whose turn it is not, may be next for having little at the servers. */
+static void who_has_little_can_be_found(void **state)
+{
+    (void)state;
+    assert_null(queue_next_little(&q));
+    for (size_t i = 0; i < 6; i++)
+        queue_push(&q, of(i, (unsigned)i % 3));
+    for (struct line *p = q.lines; p; p = p->next)
+        p->at_servers_us = QUEUE_LITTLE_US;
+    assert_null(queue_next_little(&q));
+    calls[1].line->at_servers_us--;
+    assert_ptr_equal(queue_next(&q), &calls[0]);
+    assert_ptr_equal(queue_next_little(&q), &calls[1]);
+    queue_remove(&q, &calls[1]);
+    assert_ptr_equal(queue_next_little(&q), &calls[4]);
+    queue_remove(&q, &calls[4]);
+    assert_null(queue_next_little(&q));
+    assert_ptr_equal(queue_pop(&q), &calls[0]);
+    assert_ptr_equal(queue_pop(&q), &calls[2]);
+}
+
 static void what_comes_back_is_served_first(void **state)
 {
     (void)state;
@@ -262,6 +323,9 @@ int main(void)
         T(slow_calls_do_not_starve_fast_ones),
         T(slow_calls_are_served_too),
         T(a_returning_principal_waits_for_its_turn),
+        T(company_is_remembered),
+        T(a_crowd_has_much_in_hand),
+        T(who_has_little_can_be_found),
         T(what_comes_back_is_served_first),
         T(any_call_can_be_taken_out),
         T(a_principal_is_role_name_and_tenant),
