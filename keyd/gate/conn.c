@@ -282,6 +282,7 @@ static bool take_frame(struct gate *g, struct conn *c)
     case FRAME_OVERSIZE:
         err_set(&err, ERR_TOO_LARGE, "a frame of %zu bytes; %zu are possible on %s", len,
                 frame_cap(g), verb_socket_name(g->socket));
+        refusal_count(&g->refusals, REFUSAL_OVERSIZE);
         conn_lose(g, c, &err);
         return false;
     case FRAME_WHOLE:

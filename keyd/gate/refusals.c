@@ -24,6 +24,8 @@ static const char *const names[REFUSALS] = {
     [REFUSAL_TOKEN] = "API token not good",
     [REFUSAL_DENY_LIST] = "on the deny list",
     [REFUSAL_NO_MORE] = "somebody else now",
+    [REFUSAL_OVERSIZE] = "a frame larger than may be",
+    [REFUSAL_NO_MESSAGE] = "no message of the protocol",
 };
 
 const char *refusal_name(enum refusal r)
@@ -43,12 +45,17 @@ static void say(struct refusal_row *row, enum refusal reason, const char *who, c
     row->said = row->count;
 }
 
+void refusal_count(struct refusals *r, enum refusal reason)
+{
+    r->rows[reason].count++;
+}
+
 void refusal_add(struct refusals *r, enum refusal reason, const char *who, const char *why)
 {
     struct refusal_row *row = &r->rows[reason];
     uint64_t now = clock_us();
 
-    row->count++;
+    refusal_count(r, reason);
     if (now < row->quiet)
         return;
     row->quiet = now + REFUSAL_QUIET_S * 1000000ull;

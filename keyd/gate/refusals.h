@@ -33,6 +33,9 @@ enum refusal {
     REFUSAL_TOKEN,
     REFUSAL_DENY_LIST,
     REFUSAL_NO_MORE,
+    /* at any time: it does not speak as a client does, and loses its connection */
+    REFUSAL_OVERSIZE,
+    REFUSAL_NO_MESSAGE,
     REFUSALS
 };
 
@@ -51,6 +54,9 @@ struct refusals {
 
 /* "client certificate expired": for people, and in the status. */
 const char *refusal_name(enum refusal r);
+
+/* Counts one: the caller logs it. */
+void refusal_count(struct refusals *r, enum refusal reason);
 
 /* Counts one, and logs it if it is not one of a burst: `who` did it, `why` says more (may be
  * empty).

@@ -21,6 +21,8 @@ static void test_counts(void **state)
     assert_false(refusal_at(&r, 0, name, sizeof(name), &count));
     r.rows[REFUSAL_NOT_TLS].count = 3;
     r.rows[REFUSAL_TOKEN].count = 1;
+    refusal_count(&r, REFUSAL_OVERSIZE);
+    refusal_count(&r, REFUSAL_OVERSIZE);
     refusal_add_sign(&r, ERR_BAD_SHAPE);
     refusal_add_sign(&r, ERR_BAD_SHAPE);
     refusal_add_sign(&r, ERR_BUSY);
@@ -29,7 +31,9 @@ static void test_counts(void **state)
         const char *name;
         uint64_t count;
     } wanted[] = {
-        {"not TLS", 3}, {"API token not good", 1}, {"sign: BAD_SHAPE", 2}, {"sign: BUSY", 1}};
+        {"not TLS", 3},         {"API token not good", 1}, {"a frame larger than may be", 2},
+        {"sign: BAD_SHAPE", 2}, {"sign: BUSY", 1},
+    };
     for (size_t i = 0; i < COUNT(wanted); i++) {
         assert_true(refusal_at(&r, i, name, sizeof(name), &count));
         assert_string_equal(name, wanted[i].name);
