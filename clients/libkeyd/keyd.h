@@ -485,7 +485,7 @@ int keyd_config_test(struct keyd_client *client, const char *principal,
 void keyd_config_test_free(struct keyd_config_test *test);
 
 struct keyd_explain_step {
-    char *what; /* "shape", "key", "purpose", "role", "grant", "scheme" */
+    char *what; /* "key", "shape", "purpose", "role", "grant", "tenant", "scheme", "names" */
     int passes;
     char *why;
 };

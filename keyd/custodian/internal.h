@@ -260,6 +260,8 @@ bool destroy_finish(struct custodian *c, const struct registry_key *key, struct 
 bool verb_create_csr(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verb_sign.c */
 bool verb_sign(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
+/* verb_explain.c */
+bool verb_explain(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verbs_grants.c */
 bool verb_grants_add(struct custodian *c, const struct ask *ask, envelope *ret, struct err *err);
 /* verbs_grants.c */

@@ -50,6 +50,7 @@ static const struct served {
     {V(TOKENS_LIST), false, verb_tokens_list},
     {V(TOKENS_REVOKE), false, verb_tokens_revoke}, /* the same */
     {V(SIGN), false, verb_sign},
+    {V(EXPLAIN), false, verb_explain},
     {V(TOKEN_OBJECTS), false, verb_token_objects},
     {V(KEYS_ADOPT), true, verb_keys_adopt},
     {V(TOKEN_SWEEP), true, verb_token_sweep},

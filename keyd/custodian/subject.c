@@ -20,6 +20,8 @@ static const char *named(const envelope *e)
         return e->keys_destroy->key;
     case V(CREATE_CSR):
         return e->create_csr->key;
+    case V(EXPLAIN):
+        return e->explain->key;
     case V(GRANTS_ADD):
         return *e->grants_add->key ? e->grants_add->key : NULL;
     default:

@@ -16,8 +16,9 @@ void serve_principals_list(struct gate *g, struct call *call);
 /* verb: what a frontend could do now, and what is missing for it to serve. */
 void serve_config_test(struct gate *g, struct call *call);
 
-/* verb: what keyd would do with these bytes, and why. */
-void serve_explain(struct gate *g, struct call *call);
+/* What keyd would do with these bytes, as far as the gate can tell: call->raw is the request with
+ * that, for the custodian. False: there is no such key or principal, or too many bytes. */
+bool explain_judge(struct gate *g, struct call *call, struct err *err) MUST_USE;
 
 /* A call that is served here, and its answer. */
 struct answering {

@@ -2,13 +2,13 @@
  *
  * explain: what keyd would do with these bytes, and why. The same recognisers and tables judge here
  * as in signer and custodian, in the same order; but all steps are taken, so that one answer tells
- * everything. Nothing is signed.
+ * everything. The custodian, which alone has the keys' allowed names, adds to it and answers.
+ * Nothing is signed.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "keyd/gate/answers.h"
-#include "keyd/gate/call.h"
 #include "keyd/gate/keys.h"
 #include "keyd/gate/who.h"
 #include "keyd/policy/tbs.h"
@@ -25,7 +25,6 @@ struct explaining {
     Keyd__V1__ExplainStep *list[STEPS_MAX];
     char why[STEPS_MAX][sizeof(((struct err *)0)->text)];
     size_t count;
-    bool signs;
 };
 
 static void step(struct explaining *x, const char *what, bool passes, const char *fmt, ...)
@@ -44,7 +43,6 @@ static void step(struct explaining *x, const char *what, bool passes, const char
     s->passes = passes;
     s->why = x->why[x->count];
     x->list[x->count++] = s;
-    x->signs = x->signs && passes;
 }
 
 /* ---- the steps */
@@ -64,7 +62,7 @@ static void judge_key(struct explaining *x)
 static void judge_shape(struct explaining *x)
 {
     const ProtobufCBinaryData *m = &x->request->message;
-    const struct tbs_names any = {0}; /* the key's allowed names are the custodian's to judge */
+    const struct tbs_names any = {0}; /* which ones the key may have, the custodian knows */
     struct err tls, csr;
 
     x->purpose = tbs_recognise(m->data, m->len, &tls);
@@ -72,8 +70,7 @@ static void judge_shape(struct explaining *x)
         step(x, "shape", true, "%zu bytes of the shape %s", m->len, purpose_name(x->purpose));
     else if (tbs_csr(m->data, m->len, x->key->spki, x->key->spki_len, &any, &csr)) {
         x->purpose = PURPOSE_CSR;
-        step(x, "shape", true,
-             "a certificate request of this key; its names must be the key's: keydctl keys-show");
+        step(x, "shape", true, "a certificate request of this key");
     } else if (x->key->purposes & PURPOSE_RAW) {
         x->purpose = PURPOSE_RAW;
         step(x, "shape", true, "none that keyd knows; the key may sign anything");
@@ -140,7 +137,6 @@ static void judge_scheme(struct explaining *x)
 
 static void judge_all(struct explaining *x)
 {
-    x->signs = true;
     judge_key(x);
     judge_shape(x);
     judge_purpose(x);
@@ -156,33 +152,46 @@ static bool find(struct explaining *x, struct call *call, struct err *err)
     const struct principal *caller = &call->line->who;
     const char *within = call->scope == SCOPE_OWN ? caller->tenant : "";
 
+    if (x->request->message.len > FRAME_CAP_SIGNING) {
+        err_set(err, ERR_TOO_LARGE, "a message of %zu bytes", x->request->message.len);
+        return err_hint(err, "%u bytes are the most that is explained", FRAME_CAP_SIGNING);
+    }
     TRY(x->key = keys_named(x->a.g, x->request->key, within, err));
     return answering_as(&x->a, x->request->principal, err);
 }
 
-static void answer(struct explaining *x, struct gate *g, struct call *call)
+/* The request as the custodian gets it: the same bytes and key, and what is judged. */
+static bool pack(struct explaining *x, struct call *call, struct err *err)
 {
     envelope e = KEYD__V1__ENVELOPE__INIT;
-    Keyd__V1__ExplainReply reply = KEYD__V1__EXPLAIN_REPLY__INIT;
+    Keyd__V1__Explain body = KEYD__V1__EXPLAIN__INIT;
+    char id[KEY_ID_HEX_LEN + 1];
 
-    reply.signs = x->signs;
-    reply.n_steps = x->count;
-    reply.steps = x->list;
-    e.body_case = KEYD__V1__ENVELOPE__BODY_EXPLAIN_REPLY;
-    e.explain_reply = &reply;
-    call_answer(g, call, &e);
+    body.message = x->request->message;
+    body.key = hex_encode(x->key->id, KEY_ID_LEN, id);
+    body.judged = x->list;
+    body.n_judged = x->count;
+    e.id = call->id;
+    e.body_case = KEYD__V1__ENVELOPE__BODY_EXPLAIN;
+    e.explain = &body;
+    call->raw_len = keyd__v1__envelope__get_packed_size(&e);
+    uint8_t *packed = arena_alloc(&call->arena, call->raw_len);
+    if (!packed)
+        return err_set(err, ERR_TOO_LARGE, "no memory for a request of %zu bytes", call->raw_len);
+    keyd__v1__envelope__pack(&e, packed);
+    call->raw = packed;
+    return true;
 }
 
-void serve_explain(struct gate *g, struct call *call)
+bool explain_judge(struct gate *g, struct call *call, struct err *err)
 {
     struct explaining x = {.a = {.g = g, .call = call}, .request = call->request->explain};
-    struct err err;
+    bool ok = find(&x, call, err);
 
-    if (find(&x, call, &err)) {
+    if (ok) {
         judge_all(&x);
-        answer(&x, g, call);
-    } else {
-        call_fail(g, call, &err);
+        ok = pack(&x, call, err);
     }
     answering_done(&x.a);
+    return ok;
 }

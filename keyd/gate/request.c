@@ -147,9 +147,6 @@ static void serve_here(struct gate *g, struct call *call)
     case KEYD__V1__ENVELOPE__BODY_CONFIG_TEST:
         serve_config_test(g, call);
         return;
-    case KEYD__V1__ENVELOPE__BODY_EXPLAIN:
-        serve_explain(g, call);
-        return;
     default:
         call_fail(g, call,
                   &(struct err){.code = ERR_INTERNAL, .text = "the gate does not serve this"});
@@ -176,14 +173,17 @@ static bool check_sign(struct gate *g, struct call *call, struct err *err)
     return load_admit(g, call, err);
 }
 
-static bool keep_raw(const struct gate *g, struct call *call, const uint8_t *payload, size_t len,
+/* The request for the custodian, as it came. */
+static bool keep_raw(struct gate *g, struct call *call, const uint8_t *payload, size_t len,
                      struct err *err)
 {
+    call->cost_us = CUSTODIAN_COST_US;
+    if (call->request->body_case == KEYD__V1__ENVELOPE__BODY_EXPLAIN)
+        return explain_judge(g, call, err);
     if (call->request->body_case == KEYD__V1__ENVELOPE__BODY_TOKENS_CREATE)
         TRY(who_name_is_free(g, call->request->tokens_create, err));
     call->raw = arena_dup(&call->arena, payload, len);
     call->raw_len = len;
-    call->cost_us = CUSTODIAN_COST_US;
     return call->raw || err_set(err, ERR_TOO_LARGE, "no memory for a request of %zu bytes", len);
 }
 

@@ -41,7 +41,7 @@ static const struct verb verbs[] = {
     {V(SIGN),              "sign",              SIGN, CUST, { ALL,  OWN,  GRTD, NONE, ALL,  NONE }},
     {V(GET_PUBLIC_KEY),    "get-public-key",    GATE, GATE, { ALL,  OWN,  GRTD, NONE, ALL,  ALL  }},
     {V(CONFIG_TEST),       "config-test",       GATE, GATE, { ALL,  NONE, SELF, NONE, NONE, ALL  }},
-    {V(EXPLAIN),           "explain",           NO,   GATE, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
+    {V(EXPLAIN),           "explain",           NO,   CUST, { ALL,  OWN,  NONE, NONE, NONE, ALL  }},
     {V(PRINCIPALS_LIST),   "principals-list",   NO,   GATE, { ALL,  NONE, NONE, NONE, NONE, ALL  }},
     {V(TENANTS_ADD),       "tenants-add",       NO,   CUST, { ALL,  NONE, NONE, NONE, NONE, NONE }},
     {V(TENANTS_LIST),      "tenants-list",      NO,   CUST, { ALL,  OWN,  NONE, NONE, ALL,  ALL  }},

@@ -94,6 +94,7 @@ WWW=$(key_id acme/www) GLOBEX=$(key_id globex/www)
 signed() { ctl status --json | jq .queue.signed_total; }
 
 bytes() { for ((i = 0; i < $1; i++)); do printf '%02x' $(((i * 7 + 1) % 256)); done; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
 unhex() { sed 's/../\\x&/g' | xargs -0 printf %b; }
 # The shapes, a file each.
 messages() {
@@ -383,9 +384,18 @@ explained() {
     equal "$1" "$got" "explain ${*:3}: $said"
     has "$said" "$2"
 }
+# request_with KEY FILE: of the request in FILE the same with that key's public key, which nobody signed.
+request_with() {
+    local mine theirs
+    mine=$(openssl req -in "$2" -noout -pubkey | openssl pkey -pubin -outform DER | hex)
+    theirs=$(ctl keys-show "$1" --json | jq -r .spki | base64 -d | hex)
+    cri "$2" "$2.cri"
+    hex < "$2.cri" | sed "s/$mine/$theirs/" | unhex
+}
+
 case_explain() {
     [ -n "$ROOT_RUN" ] || skip "needs root: explain --as knows whom keyd.conf names"
-    local before
+    local before name
     ctl csr --key acme/www --subject CN=www.acme.test --san www.acme.test > "$T/www.csr"
     cri "$T/www.csr" "$T/www.cri"
     before=$(signed)
@@ -402,6 +412,16 @@ case_explain() {
     explained 0 "may sign anything" "$T/jwt" --key acme/raw
     explained 1 "would not sign" "$T/jwt" --key acme/raw --as fe-1
     explained 1 "was made for" "$T/tls13-client" --key acme/api
+    # the names of a request, which the custodian alone would sign
+    ctl keys-generate --tenant acme --name held --type ec-p256 --allow-name held.acme.test
+    for name in held evil; do
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null \
+            -subj "/CN=$name.acme.test" -out "$T/$name.csr" 2> /dev/null
+        request_with acme/held "$T/$name.csr" > "$T/$name.request"
+    done
+    explained 0 "among those that the key may ask for" "$T/held.request" --key acme/held
+    explained 1 "that this key may not ask for" "$T/evil.request" --key acme/held
+    has "$said" "keyd would not sign this"
     equal "$before" "$(signed)" "something was signed"
     ctl_as acme-ops explain "$T/www.cri" --key acme/www --json | jq -e .signs > /dev/null
     refused 1 ctl explain "$T/jwt" --key acme/nothing

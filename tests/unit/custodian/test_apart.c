@@ -82,6 +82,11 @@ FILL(csr, Keyd__V1__CreateCsr, KEYD__V1__CREATE_CSR__INIT, CREATE_CSR, create_cs
     b->subject = (char *)"CN=globex.example";
 }
 
+FILL(explain, Keyd__V1__Explain, KEYD__V1__EXPLAIN__INIT, EXPLAIN, explain)
+{
+    explain_start(e)->key = (char *)(uintptr_t)arg;
+}
+
 FILL(import, Keyd__V1__KeysImport, KEYD__V1__KEYS_IMPORT__INIT, KEYS_IMPORT, keys_import)
 {
     Keyd__V1__KeysImport *b = import_start(e);
@@ -153,6 +158,8 @@ tries[] = {
     {V(KEYS_SHOW), show, key_prefix, true},
     {V(CREATE_CSR), csr, "globex/www", false},
     {V(CREATE_CSR), csr, key_hex, true},
+    {V(EXPLAIN), explain, "globex/www", false},
+    {V(EXPLAIN), explain, key_hex, true},
     {V(KEYS_IMPORT), import, "www", false},
     {V(KEYS_IMPORT), import, "other", false},
     {V(IMPORT_KEY), import_key, "", false},

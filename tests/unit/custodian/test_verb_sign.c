@@ -10,6 +10,8 @@
 
 #include "proto/base/mem.h"
 
+#define V(x) KEYD__V1__ENVELOPE__BODY_##x
+
 static Keyd__V1__CreateCsr csr_for(const char *key, const char *subject)
 {
     Keyd__V1__CreateCsr body = KEYD__V1__CREATE_CSR__INIT;
@@ -235,6 +237,77 @@ static void only_allowed_names(void **state)
     rig_stop();
 }
 
+/* ---- explain: the names, behind what the gate has judged */
+
+static void explained(Keyd__V1__Explain *body, bool signs, const char *names, const char *why)
+{
+    REQUEST(e, EXPLAIN, explain, body);
+    const Keyd__V1__ExplainReply *r = rig_call(&e, V(EXPLAIN_REPLY))->explain_reply;
+    size_t own = names ? 1 : 0;
+
+    assert_int_equal(r->signs, signs);
+    assert_int_equal(r->n_steps, body->n_judged + own);
+    for (size_t i = 0; i < body->n_judged; i++) {
+        assert_string_equal(r->steps[i]->what, body->judged[i]->what);
+        assert_string_equal(r->steps[i]->why, body->judged[i]->why);
+        assert_int_equal(r->steps[i]->passes, body->judged[i]->passes);
+    }
+    if (!names)
+        return;
+    assert_string_equal(r->steps[body->n_judged]->what, "names");
+    assert_int_equal(r->steps[body->n_judged]->passes, *names == '+');
+    assert_non_null(strstr(r->steps[body->n_judged]->why, why));
+}
+
+static void explained_names(void **state)
+{
+    char *names[] = {(char *)"www.example.com"};
+    Keyd__V1__ExplainStep role = KEYD__V1__EXPLAIN_STEP__INIT, *judged[] = {&role};
+    Keyd__V1__Explain body = KEYD__V1__EXPLAIN__INIT;
+    static const struct {
+        const char *subject, *names, *why;
+    } rows[] = {
+        {"CN=www.example.com", "+", "among those that the key may ask for"},
+        {"CN=evil.test", "-", "a CN of 9 bytes that this key may not ask for"},
+    };
+    struct err err;
+
+    (void)state;
+    role.what = (char *)"role";
+    role.why = (char *)"the operator may";
+    body.judged = judged;
+    body.n_judged = 1;
+    rig_serve();
+    rig_tenant("acme");
+    const Keyd__V1__Key *k = generate_for("www", names, 1);
+    AUTO_FREE uint8_t *spki = mem_dup(k->spki.data, k->spki.len);
+    size_t spki_len = k->spki.len;
+    body.key = (char *)"acme/www";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        AUTO_FREE uint8_t *info = NULL;
+        size_t len;
+
+        must(csr_build(spki, spki_len, rows[i].subject, NULL, 0, &info, &len, &err), &err);
+        body.message = (ProtobufCBinaryData){.len = len, .data = info};
+        role.passes = true;
+        explained(&body, rows[i].names[0] == '+', rows[i].names, rows[i].why);
+        role.passes = false;
+        explained(&body, false, rows[i].names, rows[i].why);
+        body.message.len--; /* is no request: there are no names to judge */
+        explained(&body, false, NULL, NULL);
+    }
+    AUTO_FREE uint8_t *info = NULL;
+    k = rig_generate("acme", "free", KEY_TYPE_EC_P256, 0);
+    must(csr_build(k->spki.data, k->spki.len, "CN=evil.test", NULL, 0, &info, &body.message.len,
+                   &err),
+         &err);
+    body.message.data = info;
+    body.key = (char *)"acme/free";
+    role.passes = true;
+    explained(&body, true, "+", "may ask for any");
+    rig_stop();
+}
+
 static void names_that_are_none(void **state)
 {
     static const char *const no[] = {"", ".", "*", "*.", "*.com", ".*.example.com", "a b", "..a"};
@@ -330,7 +403,7 @@ int main(void)
         RIG_TEST(requests_of_each_type), RIG_TEST(requests_that_are_refused),
         RIG_TEST(signed_and_refused),    RIG_TEST(only_allowed_names),
         RIG_TEST(names_that_are_none),   RIG_TEST(raw_keys),
-        RIG_TEST(not_for_frontends),
+        RIG_TEST(not_for_frontends),     RIG_TEST(explained_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

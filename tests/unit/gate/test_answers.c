@@ -231,19 +231,30 @@ static void ask_why(struct client *c, const char *key, const char *as, uint32_t 
     client_send(c, &e);
 }
 
-/* "key+ shape+ purpose+ role- grant+": the steps, and whether each passes. */
-static void judged(struct client *c, bool signs, const char *want)
+/* "key+ shape+ purpose+ role- grant+": what the custodian is told, the steps and whether each
+ * passes. */
+static const Keyd__V1__Explain *judged(const char *want)
 {
-    const Keyd__V1__ExplainReply *reply = client_expect(c, 0, BODY(EXPLAIN_REPLY))->explain_reply;
+    struct rig_request q = rig_requested(&r);
     char got[200] = "";
 
-    for (size_t i = 0; i < reply->n_steps; i++) {
-        assert_true(*reply->steps[i]->why != '\0');
+    assert_int_equal(q.e->body_case, BODY(EXPLAIN));
+    const Keyd__V1__Explain *e = q.e->explain;
+    for (size_t i = 0; i < e->n_judged; i++) {
+        assert_true(*e->judged[i]->why != '\0');
         snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s%s", i ? " " : "",
-                 reply->steps[i]->what, reply->steps[i]->passes ? "+" : "-");
+                 e->judged[i]->what, e->judged[i]->passes ? "+" : "-");
     }
     assert_string_equal(got, want);
-    assert_int_equal(reply->signs, signs);
+    rig_answers(&r, &q, "said");
+    return e;
+}
+
+/* As judged, with the custodian's answer reaching the client. */
+static void explained(struct client *c, const char *want)
+{
+    judged(want);
+    client_expect(c, 0, BODY(TENANTS_ADD_REPLY));
 }
 
 static void why_it_signs_or_not(void **state)
@@ -256,30 +267,79 @@ static void why_it_signs_or_not(void **state)
     up(PROC_GATE_CONTROL);
     struct client *c = say_hello("");
     ask_why(c, "acme/key1", "fe", 0, &server);
-    judged(c, true, "key+ shape+ purpose+ role+ grant+");
+    explained(c, "key+ shape+ purpose+ role+ grant+");
     ask_why(c, "acme/key1", "fe", 0x0403, &server);
-    judged(c, true, "key+ shape+ purpose+ role+ grant+ scheme+");
+    explained(c, "key+ shape+ purpose+ role+ grant+ scheme+");
     ask_why(c, "acme/key1", "fe", 0x0804, &server);
-    judged(c, false, "key+ shape+ purpose+ role+ grant+ scheme-");
+    explained(c, "key+ shape+ purpose+ role+ grant+ scheme-");
     ask_why(c, "acme/key1", "fe", 0x7777, &server);
-    judged(c, false, "key+ shape+ purpose+ role+ grant+ scheme-");
+    explained(c, "key+ shape+ purpose+ role+ grant+ scheme-");
     ask_why(c, "acme/key1", "fe-12", 0, &server);
-    judged(c, false, "key+ shape+ purpose+ role+ grant-");
+    explained(c, "key+ shape+ purpose+ role+ grant-");
     ask_why(c, "acme/key1", "fe", 0, &client);
-    judged(c, false, "key+ shape+ purpose- role+ grant-");
+    explained(c, "key+ shape+ purpose- role+ grant-");
     ask_why(c, "acme/key1", "fe", 0, &junk);
-    judged(c, false, "key+ shape- grant+");
+    explained(c, "key+ shape- grant+");
     ask_why(c, "acme/key3", "fe", 0, &server);
-    judged(c, false, "key- shape+ purpose+ role+ grant-");
+    explained(c, "key- shape+ purpose+ role+ grant-");
     ask_why(c, "01010101", "", 0, &server); /* oneself: an operator finishes no handshakes */
-    judged(c, false, "key+ shape+ purpose+ role-");
+    explained(c, "key+ shape+ purpose+ role-");
     c = say_hello(acme);
+    (void)rig_expect(&r.custodian, MSG_TOKEN_USED);
     ask_why(c, "acme/key1", "", 0, &server);
-    judged(c, false, "key+ shape+ purpose+ role- tenant+");
+    explained(c, "key+ shape+ purpose+ role- tenant+");
     ask_why(c, "acme/key1", "fe", 0, &server);
-    judged(c, true, "key+ shape+ purpose+ role+ grant+");
+    explained(c, "key+ shape+ purpose+ role+ grant+");
     ask_why(c, "acme/key1", "eyes", 0, &server); /* who else there is, is not his business */
     client_refused(c, 0, ERR_NOT_FOUND, "no rule makes anybody");
+}
+
+/* What a client says of what was judged is thrown away; bytes and key reach the custodian. */
+static void nobody_else_judges(void **state)
+{
+    const struct sample server = sample_tls13(SERVER_CONTEXT, 32);
+    Keyd__V1__ExplainStep lie = KEYD__V1__EXPLAIN_STEP__INIT, *lies[] = {&lie, &lie};
+    envelope e = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__Explain body = KEYD__V1__EXPLAIN__INIT;
+    char id[KEY_ID_HEX_LEN + 1];
+
+    (void)state;
+    up(PROC_GATE_CONTROL);
+    struct client *c = say_hello("");
+    lie.what = lie.why = (char *)"lie";
+    lie.passes = true;
+    body.key = (char *)"acme/key1";
+    body.message = (ProtobufCBinaryData){server.len, (uint8_t *)(uintptr_t)server.bytes};
+    body.judged = lies;
+    body.n_judged = 2;
+    e.body_case = BODY(EXPLAIN);
+    e.explain = &body;
+    client_send(c, &e);
+    const Keyd__V1__Explain *told = judged("key+ shape+ purpose+ role-");
+    const struct table_key key = rig_key(KEY_EC);
+    assert_string_equal(told->key, hex_encode(key.id, KEY_ID_LEN, id));
+    assert_int_equal(told->message.len, server.len);
+    assert_memory_equal(told->message.data, server.bytes, server.len);
+}
+
+static void too_much_to_explain(void **state)
+{
+    static uint8_t bytes[FRAME_CAP_SIGNING + 1];
+    envelope e = KEYD__V1__ENVELOPE__INIT;
+    Keyd__V1__Explain body = KEYD__V1__EXPLAIN__INIT;
+
+    (void)state;
+    up(PROC_GATE_CONTROL);
+    struct client *c = say_hello("");
+    body.key = (char *)"acme/key1";
+    body.message = (ProtobufCBinaryData){sizeof(bytes), bytes};
+    e.body_case = BODY(EXPLAIN);
+    e.explain = &body;
+    client_send(c, &e);
+    client_refused(c, 0, ERR_TOO_LARGE, "a message of 65537 bytes");
+    body.message.len--;
+    client_send(c, &e);
+    explained(c, "key+ shape-");
 }
 
 static void names_of_keys(void **state)
@@ -308,7 +368,7 @@ static void names_of_keys(void **state)
 static void the_gates_own_verbs_of_tenants(void **state)
 {
     static const Keyd__V1__Envelope__BodyCase known[] = {BODY(HELLO), BODY(PING), BODY(WHOAMI),
-                                                         BODY(GET_PUBLIC_KEY), BODY(EXPLAIN)};
+                                                         BODY(GET_PUBLIC_KEY)};
     enum verb_server server;
     struct err err;
 
@@ -389,6 +449,8 @@ int main(int argc, char **argv)
         T(what_a_frontend_could_do),
         T(what_is_missing),
         T(why_it_signs_or_not),
+        T(nobody_else_judges),
+        T(too_much_to_explain),
         T(names_of_keys),
         cmocka_unit_test(the_gates_own_verbs_of_tenants),
         T(another_tenants_keys_are_not_there),
