@@ -56,6 +56,63 @@ case_own_nginx() {
         --resolve "www.example.com:$port:127.0.0.1" "https://www.example.com:$port/")"
 }
 
+# ---- from another machine: a keyd of the test's own, with the README's settings
+
+# issue NAME EXTENSION: $WORK/NAME.crt of $WORK/ca.crt for $WORK/NAME.key, which is made.
+issue() {
+    (umask 077 && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$WORK/$1.key")
+    openssl req -new -key "$WORK/$1.key" -subj "/CN=$1" -out "$WORK/$1.csr"
+    certify "$1" "$2"
+}
+certify() {
+    openssl x509 -req -in "$WORK/$1.csr" -CA "$WORK/ca.crt" -CAkey "$WORK/ca.key" -days 2 \
+        -extfile <(echo "subjectAltName=$2") -out "$WORK/$1.crt" 2> /dev/null
+}
+# here: the paths and the address of a block, where this test has them.
+here() { sed "s,/etc/keyd/tls/clients.crt,$WORK/ca.crt,; s,/etc/keyd[a-z/-]*/,$WORK/,; s,192.0.2.7:7443,127.0.0.1:$TLS_PORT,"; }
+
+handshake_by_tls() {
+    timeout 20 openssl s_client -connect "127.0.0.1:$1" -CAfile "$WORK/ca.crt" -verify_return_error \
+        < /dev/null 2>&1 | grep "Verification: OK"
+}
+
+case_from_another_machine() {
+    local port
+    TLS_PORT=$(free_port) port=$(free_port)
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca \
+        -keyout "$WORK/ca.key" -out "$WORK/ca.crt" 2> /dev/null
+    issue keyd IP:127.0.0.1
+    issue fe-12 URI:spiffe://platform/frontend/fe-12
+    : > "$WORK/deny"
+    configure "$(block README.md tls | here)
+[principals]
+$(block README.md principals | grep 'fe-\*')
+ops = operator user=$(id -un)"
+    init_token
+    start_keyd
+    ctl tenants-add acme
+    ctl keys-generate --tenant acme --name www --type ec-p256
+    ctl grants-add --principal fe-12 --key acme/www
+    ctl keys-ref acme/www > "$WORK/www.ref.pem"
+    ctl csr --key acme/www --subject CN=www.example.com --san www.example.com > "$WORK/www.csr"
+    certify www DNS:www.example.com
+    {
+        sed "s,@KEYD_PROVIDER_PATH@,$PROVIDER,; /^socket/d" "$ROOT/clients/provider/openssl.cnf.in"
+        block README.md tls-frontend | here
+    } > "$WORK/fe-12.cnf"
+    OPENSSL_CONF=$WORK/fe-12.cnf openssl s_server -accept "127.0.0.1:$port" -cert "$WORK/www.crt" \
+        -key "$WORK/www.ref.pem" -www > "$T/log/s_server.log" 2>&1 < /dev/null &
+    started $!
+    soon 10 listening "$port"
+    soon 10 handshake_by_tls "$port"
+    has "$(ctl config-test --as fe-12)" acme/www
+    echo fe-12 >> "$WORK/deny"
+    kill -HUP "$(cat "$T/keyd.pid")"
+    soon 5 cut_off
+    refused any handshake_by_tls "$port"
+}
+cut_off() { ctl status --json | jq -e '.refusals[] | select(.reason == "on the deny list") | .count > 0'; }
+
 # Every script and folder that it names is there.
 case_names() {
     local name
