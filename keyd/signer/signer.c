@@ -84,7 +84,8 @@ static bool answer_some(struct signer *s, struct err *err)
     }
     if (went_ahead || !may_hold(s))
         send_answers(s);
-    sched_yield();
+    if (chan_has(&s->gate, 1))
+        sched_yield();
     return true;
 }
 
