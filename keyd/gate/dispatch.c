@@ -169,7 +169,7 @@ static void put_call(struct link *l, const struct call *call)
     chan_end(c);
 }
 
-static void hand_over(struct link *l, struct call *call)
+static void hand_over(struct gate *g, struct link *l, struct call *call)
 {
     if (l->calls.count == 0)
         l->head_since = clock_us();
@@ -177,15 +177,17 @@ static void hand_over(struct link *l, struct call *call)
     call_append(&l->calls, call);
     l->cost_us += call->cost_us;
     l->ahead_us += call->ahead ? call->cost_us : 0;
-    call->line->at_servers_us += call->cost_us;
+    queue_at_server(&g->queue, call);
+    if (call->ahead)
+        queue_went_ahead(call);
 }
 
-static void take_back(struct link *l, struct call *call)
+static void take_back(struct gate *g, struct link *l, struct call *call)
 {
     call_take_out(call);
     l->cost_us -= call->cost_us;
     l->ahead_us -= call->ahead ? call->cost_us : 0;
-    call->line->at_servers_us -= call->cost_us;
+    queue_from_server(&g->queue, call);
 }
 
 /* A call is suspect when a server died or overstayed while it had it. */
@@ -236,12 +238,14 @@ static void hand_over_urgent(struct gate *g)
     if (has_signers(g) || !is_up(l) || l->leaving)
         return;
     while (l->calls.count < URGENT_MAX && (call = queue_pop_urgent(&g->queue)) != NULL)
-        hand_over(l, call);
+        hand_over(g, l, call);
 }
 
 /* What of the others' doings counts for whom a server takes next. */
 struct around {
-    bool shared;
+    uint64_t now;
+    uint32_t servers;
+    bool others; /* several principals have calls */
     uint64_t budget_us;
 };
 
@@ -250,13 +254,15 @@ static struct around look_around(const struct gate *g)
     uint64_t now = clock_us();
     bool deep = has_signers(g) && !queue_crowded(&g->queue, now);
 
-    return (struct around){.shared = queue_shared(&g->queue, now),
+    return (struct around){.now = now,
+                           .servers = servers_up(g),
+                           .others = has_signers(g) && g->queue.busy > 1,
                            .budget_us = deep ? BUDGET_DEEP_US : BUDGET_US};
 }
 
 static struct link *room_for(struct gate *g, struct call *call, const struct around *a)
 {
-    call->ahead = a->shared && call->key && queue_has_little(call->line);
+    call->ahead = a->others && queue_may_go_ahead(&g->queue, call->line, a->servers, a->now);
     return choose(g, call, call->ahead ? BUDGET_US : a->budget_us);
 }
 
@@ -267,15 +273,15 @@ static bool hand_over_next(struct gate *g, const struct around *a)
     struct link *l = call ? room_for(g, call, a) : NULL;
 
     if (l) {
-        hand_over(l, queue_pop(&g->queue));
+        hand_over(g, l, queue_pop(&g->queue));
         return true;
     }
-    call = a->shared ? queue_next_little(&g->queue) : NULL;
+    call = a->others ? queue_next_ahead(&g->queue, a->servers, a->now) : NULL;
     l = call ? room_for(g, call, a) : NULL;
     if (!l)
         return false;
     queue_remove(&g->queue, call);
-    hand_over(l, call);
+    hand_over(g, l, call);
     return true;
 }
 
@@ -312,7 +318,7 @@ static void refuse_cut_off(struct gate *g, struct call *call)
 
 static void give_back(struct gate *g, struct link *l, struct call *call)
 {
-    take_back(l, call);
+    take_back(g, l, call);
     call->strikes++;
     if (!call->conn)
         call_free(g, call);
@@ -371,7 +377,7 @@ static struct call *answered(struct gate *g, struct link *l, uint64_t handle)
 
     if (!call || call->list != &l->calls)
         msg_fatal(&l->chan, "an answer to a question that it was not asked");
-    take_back(l, call);
+    take_back(g, l, call);
     l->head_since = clock_us();
     return call;
 }

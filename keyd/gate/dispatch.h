@@ -5,9 +5,9 @@
  * A server holds about a millisecond of estimated work, at least one call: so none waits for work,
  * and nothing stands behind slow RSA at a server while another is free. As long as one principal
  * alone has more than a little in hand, nobody is to wait behind him, and a signer holds more, and
- * answers many at once. Who has little at the signers is taken before those that wait there: a
- * flood delays him by what is at work, not by what stands in line. Estimates are learnt from what
- * signers report.
+ * answers many at once. Who asks for less than his share is taken before those that wait there
+ * (queue_may_go_ahead): a flood delays him by what is at work, not by what stands in line.
+ * Estimates are learnt from what signers report.
  *
  * A server that dies or overstays gives its calls back to the head of the queue. Nobody knows which
  * of them it was at: each is tried again by a signer that has nothing else, and the one with which

@@ -7,7 +7,7 @@
 #include "proto/base/mem.h"
 
 #define TURN_MIN_US 10 /* so that no line is passed by too often before its first call is paid */
-#define LATELY_US   10000000 /* somebody who asked is reckoned with for so long */
+#define LATELY_US   10000000 /* whoever asked for much is reckoned with for so long */
 
 /* The group, too: it decides what is granted, and two rules may give one name two groups. */
 static bool same(const struct principal *a, const struct principal *b)
@@ -62,6 +62,14 @@ static void leave_ring(struct queue *q, struct line *p)
     p->in_turn = false;
 }
 
+static void count_busy(struct queue *q, struct line *p)
+{
+    bool busy = p->waiting.count > 0 || p->at_servers_us > 0;
+
+    q->busy += (uint32_t)busy - (uint32_t)p->busy;
+    p->busy = busy;
+}
+
 static void count_in(struct queue *q, struct call *call)
 {
     uint32_t turn = call->cost_us > TURN_MIN_US ? call->cost_us : TURN_MIN_US;
@@ -72,34 +80,30 @@ static void count_in(struct queue *q, struct call *call)
     q->urgent += call->urgent;
     call->line->waiting_us += call->cost_us;
     enter_ring(q, call->line);
+    count_busy(q, call->line);
 }
 
-static void keep_company(struct company *c, const struct line *p, uint64_t now)
+static void mark_crowd(struct queue *q, const struct call *call)
 {
-    if (c->last && c->last != p)
-        c->until = now + LATELY_US;
-    c->last = p;
+    const struct line *p = call->line;
+
+    if (p->waiting_us + p->at_servers_us < QUEUE_LITTLE_US)
+        return;
+    if (q->crowder && q->crowder != p)
+        q->crowded_until = call->received + LATELY_US;
+    q->crowder = p;
 }
 
 void queue_push(struct queue *q, struct call *call)
 {
-    struct line *p = call->line;
-
-    keep_company(&q->ask, p, call->received);
-    if (p->waiting_us + p->at_servers_us >= QUEUE_LITTLE_US)
-        keep_company(&q->crowd, p, call->received);
-    call_append(&p->waiting, call);
+    mark_crowd(q, call);
+    call_append(&call->line->waiting, call);
     count_in(q, call);
-}
-
-bool queue_shared(const struct queue *q, uint64_t now)
-{
-    return now < q->ask.until;
 }
 
 bool queue_crowded(const struct queue *q, uint64_t now)
 {
-    return now < q->crowd.until;
+    return now < q->crowded_until;
 }
 
 void queue_push_back(struct queue *q, struct call *call)
@@ -116,6 +120,19 @@ void queue_remove(struct queue *q, struct call *call)
     call->line->waiting_us -= call->cost_us;
     if (call->line->waiting.count == 0)
         leave_ring(q, call->line);
+    count_busy(q, call->line);
+}
+
+void queue_at_server(struct queue *q, struct call *call)
+{
+    call->line->at_servers_us += call->cost_us;
+    count_busy(q, call->line);
+}
+
+void queue_from_server(struct queue *q, struct call *call)
+{
+    call->line->at_servers_us -= call->cost_us;
+    count_busy(q, call->line);
 }
 
 /* The line whose turn it is: each turn is worth the cheapest call that waited lately, and a line is
@@ -141,12 +158,25 @@ struct call *queue_next(struct queue *q)
     return q->ring_last ? take_turns(q)->waiting.first : NULL;
 }
 
-bool queue_has_little(const struct line *p)
+bool queue_may_go_ahead(const struct queue *q, struct line *p, uint32_t servers, uint64_t now)
 {
-    return p->at_servers_us < QUEUE_LITTLE_US;
+    uint64_t elapsed = now - p->ahead_at, full_ns = QUEUE_LITTLE_US * 1000;
+    uint64_t ns_each_us = 1000 / 2 * servers / (q->busy ? q->busy : 1);
+
+    p->ahead_at = now;
+    if (elapsed > 1000000 || p->ahead_ns + (int64_t)(elapsed * ns_each_us) > (int64_t)full_ns)
+        p->ahead_ns = (int64_t)full_ns;
+    else
+        p->ahead_ns += (int64_t)(elapsed * ns_each_us);
+    return p->ahead_ns > 0 && p->at_servers_us < QUEUE_LITTLE_US;
 }
 
-struct call *queue_next_little(const struct queue *q)
+void queue_went_ahead(const struct call *call)
+{
+    call->line->ahead_ns -= (int64_t)call->cost_us * 1000;
+}
+
+struct call *queue_next_ahead(const struct queue *q, uint32_t servers, uint64_t now)
 {
     struct line *p = q->ring_last;
 
@@ -154,7 +184,7 @@ struct call *queue_next_little(const struct queue *q)
         return NULL;
     do {
         p = p->ring_next;
-        if (queue_has_little(p))
+        if (queue_may_go_ahead(q, p, servers, now))
             return p->waiting.first;
     } while (p != q->ring_last);
     return NULL;

@@ -10,7 +10,8 @@
 
 #include "keyd/gate/state.h"
 
-/* Whoever has less work than this here and at the servers has little. */
+/* Whoever has less work than this here and at the servers has little; and as much may go ahead of
+ * others at once. */
 #define QUEUE_LITTLE_US 500
 
 /* The line of a principal, who is told by role, name, tenant and group; made if there is none yet
@@ -20,10 +21,7 @@ struct line *queue_line(struct queue *q, const struct principal *who);
 /* Puts a call at the end of its principal's line. */
 void queue_push(struct queue *q, struct call *call);
 
-/* Whether several principals have asked in the last ten seconds. */
-bool queue_shared(const struct queue *q, uint64_t now);
-
-/* Whether several of them had more than a little in hand. */
+/* Whether several principals had more than a little in hand in the last ten seconds. */
 bool queue_crowded(const struct queue *q, uint64_t now);
 
 /* Puts a call back at the head of its principal's line: its server died. */
@@ -38,12 +36,22 @@ struct call *queue_pop_urgent(struct queue *q);
 /* The next call, which stays in its line; NULL when none waits. */
 struct call *queue_next(struct queue *q);
 
-/* Whether the principal has little at the servers. */
-bool queue_has_little(const struct line *p);
+/* The call is handed to a server, or back from it: its work counts as its principal's there. */
+void queue_at_server(struct queue *q, struct call *call);
+/* See queue_at_server. */
+void queue_from_server(struct queue *q, struct call *call);
 
-/* The first call of a principal who has little at the servers, whosever turn it is; it stays in its
- * line. NULL when there is none. */
-struct call *queue_next_little(const struct queue *q);
+/* Whether a call of the principal may overtake others': he has little at the servers, and has not
+ * used up his part. Half of what so many servers do is for calls that go ahead, in equal parts for
+ * all who have calls: so nobody's few wait for the flood of another, and no number of them starves
+ * him. What is left of a part is kept, up to QUEUE_LITTLE_US; queue_went_ahead takes from it. */
+bool queue_may_go_ahead(const struct queue *q, struct line *p, uint32_t servers, uint64_t now);
+/* See queue_may_go_ahead. */
+void queue_went_ahead(const struct call *call);
+
+/* The first call of a principal who may go ahead, whosever turn it is; it stays in its line. NULL
+ * when there is none. */
+struct call *queue_next_ahead(const struct queue *q, uint32_t servers, uint64_t now);
 
 /* Takes the next call; NULL when none waits. */
 struct call *queue_pop(struct queue *q);

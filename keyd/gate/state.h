@@ -70,6 +70,9 @@ struct line {
     struct call_list waiting;
     uint64_t waiting_us;    /* what they will cost */
     uint64_t at_servers_us; /* and those that were handed over */
+    bool busy;              /* it has calls, here or at a server */
+    int64_t ahead_ns;       /* of work that may still go ahead; see queue_may_go_ahead */
+    uint64_t ahead_at;      /* as of this moment of clock_us */
     uint64_t credit_us;     /* work that its turns have brought and it has not used yet */
     bool in_turn;           /* it got the credit of this turn */
     uint32_t connections;
@@ -77,19 +80,15 @@ struct line {
     struct line *ring_next; /* those with calls; NULL: not in the ring */
 };
 
-/* Whether several do something, of late. */
-struct company {
-    const struct line *last; /* who did it last */
-    uint64_t until;          /* the moment until which somebody else is reckoned with */
-};
-
 struct queue {
     struct line *lines;
     struct line *ring_last; /* its ring_next is served next */
     uint32_t turn_us;       /* the credit that a turn brings */
     size_t count;
-    size_t urgent;             /* of them */
-    struct company ask, crowd; /* see queue_shared, queue_crowded */
+    size_t urgent;              /* of them */
+    uint32_t busy;              /* lines that have calls, here or at a server */
+    const struct line *crowder; /* who asked last for more than a little */
+    uint64_t crowded_until;     /* see queue_crowded */
 };
 
 /* The channel to a signer, or to the custodian. */

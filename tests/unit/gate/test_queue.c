@@ -132,63 +132,135 @@ static void a_returning_principal_waits_for_its_turn(void **state)
     assert_null(queue_pop(&q));
 }
 
-/* Two are company for ten seconds after one has asked behind the other. */
-static void company_is_remembered(void **state)
-{
-    (void)state;
-    assert_false(queue_shared(&q, 0));
-    for (size_t i = 0; i < 3; i++) {
-        struct call *call = of(i, 1 + (unsigned)i / 2);
-
-        call->received = 1000 * i;
-        assert_false(queue_shared(&q, call->received));
-        queue_push(&q, call);
-    }
-    assert_true(queue_shared(&q, 2000 + 9999999));
-    assert_false(queue_shared(&q, 2000 + 10000000));
-    struct call *call = of(3, 2); /* he alone is no company */
-    call->received = 5000000;
-    queue_push(&q, call);
-    assert_false(queue_shared(&q, 2000 + 10000000));
-}
-
-/* A crowd are two who have more than a little in hand: not a call or two, be they slow. */
+/* A crowd are two who have more than a little in hand, be it not at the same moment: not a call or
+ * two, however slow. It is one for ten seconds. */
 static void a_crowd_has_much_in_hand(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 6; i++) {
         struct call *call = of(i, 1 + (unsigned)i % 2);
 
         call->cost_us = i < 2 ? 700 : 10;
-        assert_false(queue_crowded(&q, 0));
-        if (i == 2)
-            queue_pop(&q); /* the first one's slow call is done, */
-        if (i == 2)
-            queue_pop(&q)->line->at_servers_us = 700; /* and the other's is at a server */
         queue_push(&q, call);
+        if (i < 2) { /* it is taken, done, and the next one comes after that */
+            queue_remove(&q, call);
+            queue_at_server(&q, call);
+            queue_from_server(&q, call);
+        }
+        assert_false(queue_crowded(&q, 0));
     }
-    calls[0].line->at_servers_us = 500;
-    queue_push(&q, of(8, 1));
-    assert_true(queue_shared(&q, 0) && queue_crowded(&q, 0));
+    calls[0].line->at_servers_us = 480;
+    calls[6].received = 1000;
+    queue_push(&q, of(6, 1)); /* 500 in hand before it; and nobody else */
+    assert_false(queue_crowded(&q, 0));
+    calls[0].line->at_servers_us = 0;
+    calls[1].line->at_servers_us = 500;
+    calls[7].received = 2000;
+    queue_push(&q, of(7, 2));
+    assert_true(queue_crowded(&q, 2000 + 9999999));
+    assert_false(queue_crowded(&q, 2000 + 10000000));
+    calls[8].received = 5000; /* the same again is no news */
+    queue_push(&q, of(8, 2));
+    assert_false(queue_crowded(&q, 2000 + 10000000));
+}
+
+static void who_is_busy(void **state)
+{
+    (void)state;
+    assert_int_equal(q.busy, 0);
+    queue_push(&q, of(0, 1));
+    queue_push(&q, of(1, 1));
+    assert_int_equal(q.busy, 1);
+    queue_push(&q, of(2, 2));
+    assert_int_equal(q.busy, 2);
+    queue_remove(&q, &calls[2]);
+    assert_int_equal(q.busy, 1);
+    queue_at_server(&q, &calls[2]);
+    assert_int_equal(q.busy, 2);
+    queue_from_server(&q, &calls[2]);
+    assert_int_equal(q.busy, 1);
+    assert_non_null(queue_pop(&q));
+    assert_non_null(queue_pop(&q));
+    assert_int_equal(q.busy, 0);
+}
+
+/* How much of a second may go ahead for each of so many that ask all the time, in 10 us calls. */
+static uint64_t ahead_in_a_second(unsigned lines, uint32_t servers)
+{
+    struct call *first = NULL;
+    uint64_t us = 0;
+
+    for (unsigned i = 0; i < lines; i++) {
+        struct call *call = of(i, 100 + i);
+
+        queue_push(&q, call);
+        first = first ? first : call;
+    }
+    for (uint64_t now = 5000000; now < 6000000; now += 7)
+        if (queue_may_go_ahead(&q, first->line, servers, now)) {
+            queue_went_ahead(first);
+            us += first->cost_us;
+        }
+    while (queue_pop(&q))
+        ;
+    return us;
+}
+
+/* All of them together get half of what the servers do, and what each had left over. */
+static void half_of_it_goes_ahead(void **state)
+{
+    static const struct {
+        unsigned lines, servers;
+    } rows[] = {{2, 1}, {2, 2}, {5, 2}, {50, 4}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t share = 500000ull * rows[i].servers / rows[i].lines;
+
+        assert_in_range(ahead_in_a_second(rows[i].lines, rows[i].servers), share,
+                        share + QUEUE_LITTLE_US + 10);
+    }
+}
+
+/* Nobody saves up more than a little; and who has more than that at the servers waits. */
+static void little_goes_ahead_at_once(void **state)
+{
+    unsigned n = 0;
+
+    (void)state;
+    struct call *call = of(0, 1);
+    queue_push(&q, call);
+    for (; queue_may_go_ahead(&q, call->line, 2, 60000000); n++)
+        queue_went_ahead(call);
+    assert_int_equal(n, QUEUE_LITTLE_US / 10);
+    assert_true(queue_may_go_ahead(&q, call->line, 2, 60000002));
+    call->line->at_servers_us = QUEUE_LITTLE_US;
+    assert_false(queue_may_go_ahead(&q, call->line, 2, 90000000));
+    call->cost_us = 700; /* dearer than a little: once, and then not for a while */
+    call->line->at_servers_us = 0;
+    assert_true(queue_may_go_ahead(&q, call->line, 2, 90000000));
+    queue_went_ahead(call);
+    assert_false(queue_may_go_ahead(&q, call->line, 2, 90000200));
+    assert_true(queue_may_go_ahead(&q, call->line, 2, 90000201));
 }
 
 /* Whose turn it is not, may be next for having little at the servers. */
-static void who_has_little_can_be_found(void **state)
+static void who_goes_ahead_is_found(void **state)
 {
     (void)state;
-    assert_null(queue_next_little(&q));
+    assert_null(queue_next_ahead(&q, 1, 9000000));
     for (size_t i = 0; i < 6; i++)
         queue_push(&q, of(i, (unsigned)i % 3));
     for (struct line *p = q.lines; p; p = p->next)
         p->at_servers_us = QUEUE_LITTLE_US;
-    assert_null(queue_next_little(&q));
+    assert_null(queue_next_ahead(&q, 1, 9000000));
     calls[1].line->at_servers_us--;
     assert_ptr_equal(queue_next(&q), &calls[0]);
-    assert_ptr_equal(queue_next_little(&q), &calls[1]);
+    assert_ptr_equal(queue_next_ahead(&q, 1, 9000000), &calls[1]);
     queue_remove(&q, &calls[1]);
-    assert_ptr_equal(queue_next_little(&q), &calls[4]);
+    assert_ptr_equal(queue_next_ahead(&q, 1, 9000000), &calls[4]);
     queue_remove(&q, &calls[4]);
-    assert_null(queue_next_little(&q));
+    assert_null(queue_next_ahead(&q, 1, 9000000));
     assert_ptr_equal(queue_pop(&q), &calls[0]);
     assert_ptr_equal(queue_pop(&q), &calls[2]);
 }
@@ -323,9 +395,11 @@ int main(void)
         T(slow_calls_do_not_starve_fast_ones),
         T(slow_calls_are_served_too),
         T(a_returning_principal_waits_for_its_turn),
-        T(company_is_remembered),
         T(a_crowd_has_much_in_hand),
-        T(who_has_little_can_be_found),
+        T(who_is_busy),
+        T(half_of_it_goes_ahead),
+        T(little_goes_ahead_at_once),
+        T(who_goes_ahead_is_found),
         T(what_comes_back_is_served_first),
         T(any_call_can_be_taken_out),
         T(a_principal_is_role_name_and_tenant),
