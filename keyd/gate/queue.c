@@ -6,7 +6,8 @@
 #include "keyd/gate/call.h"
 #include "proto/base/mem.h"
 
-#define TURN_MIN_US 10 /* so that no line is passed by too often before its first call is paid */
+#define TURN_MIN_US 10  /* so that no line is passed by too often before its first call is paid */
+#define AHEAD       750 /* of a thousand parts of what servers do may go ahead */
 #define LATELY_US   10000000 /* whoever asked for much is reckoned with for so long */
 
 /* The group, too: it decides what is granted, and two rules may give one name two groups. */
@@ -161,7 +162,7 @@ struct call *queue_next(struct queue *q)
 bool queue_may_go_ahead(const struct queue *q, struct line *p, uint32_t servers, uint64_t now)
 {
     uint64_t elapsed = now - p->ahead_at, full_ns = QUEUE_LITTLE_US * 1000;
-    uint64_t ns_each_us = 1000 / 2 * servers / (q->busy ? q->busy : 1);
+    uint64_t ns_each_us = AHEAD * servers / (q->busy ? q->busy : 1);
 
     p->ahead_at = now;
     if (elapsed > 1000000 || p->ahead_ns + (int64_t)(elapsed * ns_each_us) > (int64_t)full_ns)

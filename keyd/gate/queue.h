@@ -42,9 +42,10 @@ void queue_at_server(struct queue *q, struct call *call);
 void queue_from_server(struct queue *q, struct call *call);
 
 /* Whether a call of the principal may overtake others': he has little at the servers, and has not
- * used up his part. Half of what so many servers do is for calls that go ahead, in equal parts for
- * all who have calls: so nobody's few wait for the flood of another, and no number of them starves
- * him. What is left of a part is kept, up to QUEUE_LITTLE_US; queue_went_ahead takes from it. */
+ * used up his part. Three quarters of what so many servers do are for calls that go ahead, in equal
+ * parts for all who have calls: so nobody's few wait for the flood of another, and no number of
+ * them starves him. What is left of a part is kept, up to QUEUE_LITTLE_US; queue_went_ahead takes
+ * from it. */
 bool queue_may_go_ahead(const struct queue *q, struct line *p, uint32_t servers, uint64_t now);
 /* See queue_may_go_ahead. */
 void queue_went_ahead(const struct call *call);
