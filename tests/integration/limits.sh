@@ -62,16 +62,58 @@ case_in_flight() {
 case_queue_full() {
     local i steps=() out pids=()
     for ((i = 1; i <= 30; i++)); do steps+=("sign=$i:$SLOW_ID:0804:$MESSAGE"); done
-    for i in 1 2 3 4 5 6; do
+    for i in {1..12}; do # more at once than a busy machine starts one after another
         "$WIRE" "$SOCKET" hello "${steps[@]}" read=31 > "$T/queue.$i" &
         pids+=($!)
     done
     for i in "${pids[@]}"; do wait "$i"; done
-    out=$(cat "$T"/queue.?)
+    out=$(cat "$T"/queue.*)
     has "$out" "code=BUSY" "signature id="
-    equal 180 "$(grep -cE '^(signature|error id=[1-9][0-9]* code=(BUSY|DEADLINE))' <<< "$out")"
+    equal 360 "$(grep -cE '^(signature|error id=[1-9][0-9]* code=(BUSY|DEADLINE))' <<< "$out")"
     has "$("$WIRE" "$SOCKET" hello "sign=1:$ID:0403:$MESSAGE" read=2)" "signature id=1"
     [ "$(ctl status --json | jq .queue.busy_total)" -gt 0 ] || fail "busy_total does not count"
+}
+
+# limit [SETTING VALUE]: it alone is set in [limits], and in force.
+limit() {
+    local before
+    before=$(grep -c "settings read again" "$T/log/keyd.log" || true)
+    sed -i -E '/^(principal|key)-(rate|in-flight) /d' "$CONF"
+    [ $# = 0 ] || sed -i "s/^\[limits\]\$/&\n$1 = $2/" "$CONF"
+    kill -HUP "$(cat "$T/keyd.pid")"
+    soon 5 read_again "$before"
+}
+read_again() { [ "$(grep -c "settings read again" "$T/log/keyd.log")" -gt "$1" ]; }
+
+# ask_for KEY-ID SCHEME: thirty signatures asked for at once, over one connection.
+ask_for() {
+    local steps=() i
+    for ((i = 1; i <= 30; i++)); do steps+=("sign=$i:$1:$2:$MESSAGE"); done
+    "$WIRE" "$SOCKET" hello "${steps[@]}" read=31
+}
+
+# Rates and what is in flight, of a principal and of a key: BUSY at once and when to come again.
+case_rates() {
+    local out
+    sleep 1.1 # a second's worth may come in a burst: what others did is over
+    limit principal-rate 8
+    out=$(ask_for "$ID" 0403)
+    [[ $(grep -c '^signature' <<< "$out") =~ ^(8|9|10)$ ]] || fail "rate 8: $out"
+    has "$out" "code=BUSY the principal is at its limit" "principal-rate"
+    has "$("$WIRE" "$SOCKET" hello "sign=1:$SLOW_ID:0804:$MESSAGE" read=2)" "the principal is at its limit"
+    limit key-rate 8
+    out=$(ask_for "$ID" 0403)
+    [[ $(grep -c '^signature' <<< "$out") =~ ^(8|9|10)$ ]] || fail "rate 8: $out"
+    has "$out" "code=BUSY the key is at its limit" "key-rate"
+    has "$("$WIRE" "$SOCKET" hello "sign=1:$SLOW_ID:0804:$MESSAGE" read=2)" "signature id=1"
+    limit principal-in-flight 3
+    out=$(ask_for "$SLOW_ID" 0804)
+    has "$out" "code=BUSY the principal is at its limit" "signature id=1 "
+    limit key-in-flight 3
+    out=$(ask_for "$SLOW_ID" 0804)
+    has "$out" "code=BUSY the key is at its limit" "signature id=1 "
+    limit
+    equal 30 "$(ask_for "$ID" 0403 | grep -c '^signature')"
 }
 
 # Its log has one line for each failed call, with the request's id and why; and no secret.
