@@ -80,8 +80,8 @@ static bool refuse_busy(struct err *err, uint64_t wait_us)
 bool dispatch_admit(const struct gate *g, const struct call *call, struct err *err)
 {
     uint32_t servers = servers_up(g);
-    uint64_t wait =
-        queue_work_before(&g->queue, call->line, call->cost_us) / (servers ? servers : 1);
+    uint64_t work = queue_work_before(&g->queue, call->line, call->cost_us);
+    uint64_t wait = (work + call->line->at_servers_us) / (servers ? servers : 1);
 
     if (queue_full(&g->queue, call->line, g->limits.queue)) {
         err_set(err, ERR_BUSY, "%zu calls wait, and no more may", g->queue.count);

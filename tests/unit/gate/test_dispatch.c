@@ -272,11 +272,11 @@ static void a_deadline_that_cannot_be_met_is_busy(void **state)
     (void)state;
     up_shared();
     struct client *c = rig_client(&r);
-    send_signs(c, KEY_RSA, 102); /* two at the signer, 70 ms of work behind them */
+    send_signs(c, KEY_RSA, 102); /* two at the signer, 70 ms of work behind them: 71 */
     rig_until(&r, 100, 2, 1);
     client_sign(c, 500, KEY_EC, 50, "hurry");
-    const Keyd__V1__Error *e = client_refused(c, 500, ERR_BUSY, "about 70 ms of work wait");
-    assert_in_range(e->retry_after_ms, 70, 72);
+    const Keyd__V1__Error *e = client_refused(c, 500, ERR_BUSY, "about 71 ms of work wait");
+    assert_in_range(e->retry_after_ms, 71, 73);
     client_sign(c, 501, KEY_EC, 5000, "patient");
     rig_until(&r, 101, 2, 1);
 }
@@ -293,7 +293,7 @@ static void estimates_count_the_signers(void **state)
     send_signs(c, KEY_RSA, 106);
     rig_until(&r, 100, 6, 1);
     client_sign(c, 500, KEY_EC, 20, "hurry");
-    client_refused(c, 500, ERR_BUSY, "about 23 ms of work wait");
+    client_refused(c, 500, ERR_BUSY, "about 24 ms of work wait");
     client_sign(c, 501, KEY_EC, 2000, "not so much");
     rig_until(&r, 101, 6, 1);
 }
