@@ -240,7 +240,7 @@ static void begin(struct gate *g, struct call *call, const uint8_t *payload, siz
         enqueue(g, call);
 }
 
-static void lose_stranger(struct gate *g, struct conn *c, const struct err *err)
+static void lose_for_nonsense(struct gate *g, struct conn *c, const struct err *err)
 {
     refusal_count(&g->refusals, REFUSAL_NO_MESSAGE);
     conn_lose(g, c, err);
@@ -259,14 +259,14 @@ void request_receive(struct gate *g, struct conn *c, const uint8_t *payload, siz
     call->request = frame_decode(&call->arena, payload, len, &err);
     if (!call->request) {
         call_free(g, call);
-        lose_stranger(g, c, &err);
+        lose_for_nonsense(g, c, &err);
         return;
     }
     call->id = call->request->id;
     if (!conn_greeted(c) && call->request->body_case != KEYD__V1__ENVELOPE__BODY_HELLO) {
         call_free(g, call);
         err_set(&err, ERR_BAD_REQUEST, "the first message of a connection must be a Hello");
-        lose_stranger(g, c, &err);
+        lose_for_nonsense(g, c, &err);
     } else if (err.code) {
         call_fail(g, call, &err); /* a body that only a newer peer knows */
     } else {
