@@ -22,6 +22,7 @@
 #define TURN_US         200  /* or what is done in this time: who comes ahead is not seen before */
 #define HELD_MAX        16   /* answers that wait for each other, */
 #define HELD_US         2500 /* and the first of them for so long */
+#define AHEAD_US        3000 /* after so much of what goes ahead, a turn is the others' */
 #define DRAIN_WAIT_MS   2000
 #define LOOK_UP_US      1000000 /* the custodian names a new key to one signer after another first */
 #define LOOK_UP_NEXT_US 250000  /* and what it left out all must not scan for at the same time */
@@ -74,17 +75,22 @@ static bool answer(struct signer *s, struct msg *m, struct err *err)
  * scheduler does not preempt for it whoever has used less time than the gate has. */
 static bool answer_some(struct signer *s, struct err *err)
 {
-    uint64_t end = clock_us() + TURN_US;
-    bool ahead = true, went_ahead = false;
+    uint64_t begun = clock_us();
+    bool ahead = s->ahead_us < AHEAD_US, went_ahead = false, others = false;
     struct msg m;
 
-    for (unsigned n = 0; n < TURN_CALLS && clock_us() < end && next_call(s, &m, &ahead); n++) {
-        went_ahead = went_ahead || ahead;
+    for (unsigned n = 0; n < TURN_CALLS && clock_us() < begun + TURN_US; n++) {
+        if (!next_call(s, &m, &ahead))
+            break;
+        went_ahead = went_ahead || m.type == MSG_SIGN_AHEAD;
+        others = others || m.type == MSG_SIGN;
         TRY(answer(s, &m, err));
     }
+    bool more = chan_has(&s->gate, 1);
+    s->ahead_us = others || !more ? 0 : s->ahead_us + (clock_us() - begun);
     if (went_ahead || !may_hold(s))
         send_answers(s);
-    if (chan_has(&s->gate, 1))
+    if (more)
         sched_yield();
     return true;
 }

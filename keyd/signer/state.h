@@ -31,6 +31,7 @@ struct signer {
         look_up_at;   /* moment of clock_us at which keys without a handle are looked for; 0: no */
     uint64_t started; /* moment of clock_us from which the figures count */
     struct bench bench;
+    uint64_t ahead_us;   /* for how long those that go ahead have kept the others waiting */
     unsigned held;       /* answers that were made and not sent */
     uint64_t held_since; /* when the first of them was begun */
     uint64_t made, failed;

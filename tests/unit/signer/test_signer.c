@@ -327,6 +327,33 @@ static void test_ahead(void **state)
     rig_down(&r);
 }
 
+/* However many go ahead, they do not keep the others waiting for ever. */
+static void test_ahead_for_a_while(void **state)
+{
+    enum { AHEAD = 60 }; /* RSA: far more than some milliseconds */
+    struct rig r = rig_up(URI, &table);
+    const struct tbs t = tls13("server");
+    unsigned before = 0;
+
+    (void)state;
+    assert_int_equal(kill(r.pid, SIGSTOP), 0); /* so that all wait when it wakes */
+    put_sign(&r, AHEAD, keys[P256].id, 0x0403, &t);
+    for (uint64_t call = 0; call < AHEAD; call++)
+        put_call(&r, MSG_SIGN_AHEAD, call, keys[RSA].id, PURPOSES_TLS, 0x0804, &t);
+    assert_true(chan_flush(&r.gate));
+    assert_int_equal(kill(r.pid, SIGCONT), 0);
+    for (bool other = false; !other;) {
+        struct msg m = rig_expect(&r.gate, MSG_SIGNED);
+
+        other = rd_u64(&m.body) == AHEAD;
+        before += !other;
+    }
+    assert_in_range(before, 1, AHEAD / 2);
+    for (; before < AHEAD; before++)
+        expect_signed(&r, before, &keys[RSA], 0x0804, &t);
+    rig_down(&r);
+}
+
 /* What the gate has sent before the drain is answered. */
 static void test_drain_answers(void **state)
 {
@@ -820,6 +847,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_answers_leave_together),
         cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_ahead_for_a_while),
         cmocka_unit_test(test_drain_answers),
         cmocka_unit_test(test_new_key),
         cmocka_unit_test(test_key_that_is_not_itself),
