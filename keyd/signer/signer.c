@@ -116,8 +116,7 @@ static bool take_key(struct signer *s, struct msg *m, struct err *err)
 
     table_get_msg(m, &key);
     msg_end(m, &s->custodian);
-    send_answers(
-        s); /* what the key has signed as it was does not leave after the word that it changed */
+    send_answers(s); /* no signature of the key as it was leaves after the word that it changed */
     bool ok = keys_take_one(s, &key, &why);
     if (!ok && token_lost(s->token)) {
         *err = why;
@@ -185,11 +184,12 @@ static bool take_peer(struct signer *s, struct msg *m, struct err *err)
         msg_fatal(s->parent, "a neighbour that a signer does not have");
     if (gate) {
         drop_gate(s);
-        return chan_open(&s->gate, fd, PROC_SIGNER, proc, index, generation, err);
+    } else {
+        bench_forget(s);
+        chan_close(&s->custodian);
     }
-    bench_forget(s);
-    chan_close(&s->custodian);
-    return chan_open(&s->custodian, fd, PROC_SIGNER, proc, index, generation, err);
+    return chan_open(gate ? &s->gate : &s->custodian, fd, PROC_SIGNER, proc, index, generation,
+                     err);
 }
 
 static void on_status_ask(struct signer *s, struct msg *m)
