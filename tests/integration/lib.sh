@@ -194,6 +194,11 @@ keyd_with() { "$KEYD" "$@" --config "$CONF"; }
 # ctl ARG...: keydctl, as a person types it.
 ctl() { "$KEYDCTL" --socket "$CONTROL" "$@"; }
 
+# counted REASON: how often keyd says that it refused for it.
+counted() {
+    ctl status --json | jq --arg r "$1" '[.refusals[] | select(.reason == $r) | .count] | add // 0'
+}
+
 init_token() { keyd_with --init-token > "$T/log/init-token.log" 2>&1; }
 
 # launch: starts keyd in the background; its pid is in $KEYD_PID and $T/keyd.pid.

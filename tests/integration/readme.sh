@@ -111,7 +111,7 @@ ops = operator user=$(id -un)"
     soon 5 cut_off
     refused any handshake_by_tls "$port"
 }
-cut_off() { ctl status --json | jq -e '.refusals[] | select(.reason == "on the deny list") | .count > 0'; }
+cut_off() { [ "$(counted "on the deny list")" -gt 0 ]; }
 
 # Every script and folder that it names is there.
 case_names() {

@@ -299,9 +299,7 @@ case_nobody_known() {
     refused 1 ctl_as fe-1 whoami
     has "$(as audit "$WIRE" "$SOCKET" hello rest)" "code=DENIED"
 }
-nobodies() {
-    ctl status --json | jq '[.refusals[] | select(.reason == "nobody known") | .count] | add // 0'
-}
+nobodies() { counted "nobody known"; }
 
 # ---- SIGHUP
 

@@ -70,10 +70,7 @@ for shape in tls13-server tls13-client tls12-server; do message $shape > "$T/$sh
 
 total() { ctl status --json | jq .queue.refused_total; }
 signed() { ctl status --json | jq .queue.signed_total; }
-by_reason() { refusals "sign: $1"; }
-refusals() {
-    ctl status --json | jq --arg r "$1" '[.refusals[] | select(.reason == $r) | .count] | add // 0'
-}
+by_reason() { counted "sign: $1"; }
 
 # All that anyone could have changed.
 everything() {
@@ -131,10 +128,10 @@ case_frontend_and_every_message() {
 
 case_frontend_and_a_message_too_long() {
     local said before
-    before=$(refusals "a frame larger than may be")
+    before=$(counted "a frame larger than may be")
     said=$(ask "$SOCKET" "sign-file=1:$WWW:0403:$THIEF/64k" rest)
     has "$said" "error id=0 code=TOO_LARGE"
-    equal $((before + 1)) "$(refusals "a frame larger than may be")" "refused"
+    equal $((before + 1)) "$(counted "a frame larger than may be")" "refused"
     row frontend "64k" "$(sed -n '/TOO_LARGE/s/error id=0 //p' <<< "$said"), and the end"
     head -c 65000 "$THIEF/64k" > "$T/65000.msg"
     has "$(ask "$SOCKET" "sign-file=1:$WWW:0403:$T/65000.msg" read=1)" "code=BAD_SHAPE" "65000 bytes"

@@ -127,10 +127,6 @@ sign_as() {
     "${SIGNER[@]}" "${@:2}"
 }
 
-# counted REASON: how often keyd says that it refused for it.
-counted() {
-    ctl status --json | jq --arg r "$1" '[.refusals[] | select(.reason == $r) | .count] | add // 0'
-}
 more_than() { [ "$(counted "$1")" -gt "$2" ]; }
 
 # turned_away REASON COMMAND...: it fails, and is counted and logged under that reason.

@@ -137,15 +137,9 @@ case_largest_frame() {
     all_well
 }
 
-# Connections that ended for what is no message.
-no_message() {
-    ctl status --json |
-        jq '[.refusals[] | select(.reason == "no message of the protocol") | .count] | add // 0'
-}
-
 case_garbage() {
     local n out before
-    before=$(no_message)
+    before=$(counted "no message of the protocol")
     for n in 1 2 100 65000; do
         for s in "$SOCKET" "$CONTROL"; do
             out=$(talk "$s" hello garbage=$n rest)
@@ -156,7 +150,7 @@ case_garbage() {
     done
     has "$(talk "$SOCKET" hello garbage=0 read=2)" "error id=0" # an Envelope, but an empty one
     ended "$(talk "$SOCKET" garbage=0 rest)"
-    equal $((before + 4 * 2 * 2 + 1)) "$(no_message)" "counted"
+    equal $((before + 4 * 2 * 2 + 1)) "$(counted "no message of the protocol")" "counted"
     for n in 1 4 5 1000 100000; do
         lacks "$(talk "$SOCKET" noise=$n half-close rest)" "hello" "quiet"
         lacks "$(talk "$CONTROL" noise=$n half-close rest)" "hello" "quiet"

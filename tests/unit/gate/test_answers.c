@@ -55,16 +55,9 @@ static void up(enum proc which)
 
 static struct client *say_hello(const char *token)
 {
-    envelope e = KEYD__V1__ENVELOPE__INIT;
-    Keyd__V1__Hello body = KEYD__V1__HELLO__INIT;
     struct client *c = rig_connect(&r);
 
-    body.version_min = body.version_max = 1;
-    body.token = (char *)(uintptr_t)token;
-    e.id = 1;
-    e.body_case = BODY(HELLO);
-    e.hello = &body;
-    client_send(c, &e);
+    client_hello_as(c, 1, token);
     client_expect(c, 1, BODY(HELLO_REPLY));
     return c;
 }
